@@ -1,0 +1,121 @@
+//! Who somebody is, as a provider has said and as has been verified. Nothing here parses or verifies.
+
+use serde_json::{Map, Value};
+
+/// The claims of an ID token and a userinfo answer, merged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// Takes verified claims in.
+    #[must_use]
+    pub const fn new(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
+    /// Looks a claim up: by its whole name first (`https://example.com/roles`), then as a path nested by dots
+    /// (`realm_access.roles`). `null` is as good as absent.
+    #[must_use]
+    pub fn lookup(&self, path: &str) -> Option<&Value> {
+        let found = match self.0.get(path) {
+            Some(value) => Some(value),
+            None => {
+                let mut steps = path.split('.');
+                let first = self.0.get(steps.next()?)?;
+                steps.try_fold(first, |value, step| value.as_object()?.get(step))
+            }
+        };
+        found.filter(|value| !value.is_null())
+    }
+
+    /// All members, for sealing.
+    #[must_use]
+    pub const fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+/// Where in the claims an identity is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimsMapping {
+    /// Path of the subject.
+    pub subject: String,
+    /// Path of the user name.
+    pub username: String,
+    /// Path of the groups.
+    pub groups: String,
+    /// Path of the e-mail address.
+    pub email: String,
+}
+
+impl Default for ClaimsMapping {
+    fn default() -> Self {
+        Self {
+            subject: "sub".into(),
+            username: "preferred_username".into(),
+            groups: "groups".into(),
+            email: "email".into(),
+        }
+    }
+}
+
+/// A person or a machine, as verified at a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The issuer identifier; for plain OAuth 2.0 the provider's name in the configuration.
+    pub issuer: String,
+    /// The subject: unique at the issuer.
+    pub subject: String,
+    /// The mapped user name.
+    pub username: Option<String>,
+    /// The mapped groups; `None` when the claim is missing, which is not the same as no groups.
+    pub groups: Option<Vec<String>>,
+    /// The mapped e-mail address.
+    pub email: Option<String>,
+    /// Whether the provider vouches for the address.
+    pub email_verified: bool,
+    /// Everything the provider said.
+    pub claims: Claims,
+}
+
+impl Identity {
+    /// A claim by the name that rules and header templates use: `subject`, `username`, `groups` and `email` are the
+    /// mapped ones and win over a claim of that name; any other name is the provider's.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<Value> {
+        match name {
+            "subject" => Some(Value::String(self.subject.clone())),
+            "username" => self.username.clone().map(Value::String),
+            "groups" => self.groups.clone().map(Value::from),
+            "email" => self.email.clone().map(Value::String),
+            _ => self.claims.lookup(name).cloned(),
+        }
+    }
+
+    /// What to call this person on a page: the user name, else the address, else the subject.
+    #[must_use]
+    pub fn display_name(&self) -> &str {
+        self.username.as_deref().or(self.email.as_deref()).unwrap_or(&self.subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn whole_names_come_before_paths() {
+        let Value::Object(members) =
+            json!({"a.b": 1, "a": {"b": 2, "c": {"d": 3}}, "https://x.example/roles": ["r"], "n": null})
+        else {
+            unreachable!()
+        };
+        let claims = Claims::new(members);
+        assert_eq!(claims.lookup("a.b"), Some(&json!(1)));
+        assert_eq!(claims.lookup("a.c.d"), Some(&json!(3)));
+        assert_eq!(claims.lookup("https://x.example/roles"), Some(&json!(["r"])));
+        assert_eq!(claims.lookup("a.x"), None);
+        assert_eq!(claims.lookup("n"), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! Vestibule: an authentication gateway in front of web applications that have no login of their own.
+//!
+//! The library holds everything but the arguments of the process; `ARCHITECTURE.md` is the map.
+
+pub mod claims;
+pub mod clock;
+pub mod cookie;
+pub mod entropy;
+pub mod origin;
+pub mod return_to;
+pub mod secret;
