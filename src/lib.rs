@@ -9,3 +9,4 @@ pub mod entropy;
 pub mod origin;
 pub mod return_to;
 pub mod secret;
+pub mod telemetry;

@@ -1,0 +1,180 @@
+//! The log: JSON or text on standard error, one line an event.
+
+use std::io::{self, Write};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use super::escape::push_line;
+use super::settings::{LogFormat, LogSettings};
+
+/// Libraries that see tokens, cookies or keys go by; below INFO some of them print what they see.
+const CAPPED: [&str; 12] = [
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "h2",
+    "http",
+    "rustls",
+    "tokio_rustls",
+    "reqwest",
+    "tower",
+    "tungstenite",
+    "tokio_tungstenite",
+    "redis",
+];
+
+/// Logs to standard error from here on, for the whole process.
+///
+/// # Errors
+/// When logging has been set up before.
+pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
+    subscriber(settings, io::stderr).try_init()
+}
+
+/// The same into another writer; it gets each event in one piece.
+pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let writer = OneLine(writer);
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(writer)
+            .boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter(settings.level)))
+}
+
+fn filter(level: tracing::Level) -> Targets {
+    let level = LevelFilter::from_level(level);
+    let capped = level.min(LevelFilter::INFO);
+    Targets::new()
+        .with_default(level)
+        // What happened to sessions is told however quiet the rest is.
+        .with_target(super::audit::TARGET, level.max(LevelFilter::INFO))
+        .with_targets(CAPPED.map(|target| (target, capped)))
+}
+
+/// Escapes what could end a line or move a cursor; the formatters leave some of it in.
+struct OneLine<W>(W);
+
+impl<'writer, W: MakeWriter<'writer>> MakeWriter<'writer> for OneLine<W> {
+    type Writer = OneLineWriter<W::Writer>;
+
+    fn make_writer(&'writer self) -> Self::Writer {
+        OneLineWriter(self.0.make_writer())
+    }
+}
+
+struct OneLineWriter<W>(W);
+
+impl<W: Write> Write for OneLineWriter<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = Vec::with_capacity(event.len() + 1);
+        push_line(&mut line, text.strip_suffix('\n').unwrap_or(&text));
+        line.push(b'\n');
+        self.0.write_all(&line)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Level;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged_with(settings: &LogSettings, work: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        tracing::subscriber::with_default(subscriber(settings, move || writer.clone()), work);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// What `work` logs, as JSON, from DEBUG on.
+    pub(in crate::telemetry) fn logged(work: impl FnOnce()) -> String {
+        logged_with(&LogSettings { level: Level::DEBUG, ..LogSettings::default() }, work)
+    }
+
+    #[test]
+    fn an_event_is_one_json_object_with_its_fields_on_top() {
+        let lines = logged(|| tracing::warn!(provider = "corp", "the provider is away"));
+        let read: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert_eq!(read["level"], "WARN");
+        assert_eq!(read["provider"], "corp");
+        assert_eq!(read["message"], "the provider is away");
+    }
+
+    #[test]
+    fn lg_04_an_event_is_one_line_in_both_forms() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let settings = LogSettings { format, ..LogSettings::default() };
+            let hostile = "a\r\nb\x1b[31m\u{2028}\u{9b}\"";
+            let lines = logged_with(&settings, || {
+                tracing::info!(user = hostile, shown = %hostile, debugged = ?hostile, "{hostile}");
+            });
+            let body = lines.strip_suffix('\n').unwrap();
+            assert!(!body.contains(|character: char| character.is_control() || character == '\u{2028}'), "{body:?}");
+            if format == LogFormat::Json {
+                let read: serde_json::Value = serde_json::from_str(body).unwrap();
+                assert_eq!(read["user"], hostile);
+            }
+        }
+    }
+
+    #[test]
+    fn lg_01_libraries_on_the_wire_are_capped_at_info() {
+        let settings = LogSettings { level: Level::TRACE, ..LogSettings::default() };
+        let lines = logged_with(&settings, || {
+            tracing::debug!(target: "hyper::proto", "not this");
+            tracing::trace!(target: "h2::codec", "not this");
+            tracing::info!(target: "rustls::client", "but this");
+            tracing::trace!(target: "vestibule::gateway", "and this");
+        });
+        assert!(!lines.contains("not this"), "{lines}");
+        assert!(lines.contains("but this") && lines.contains("and this"), "{lines}");
+    }
+
+    #[test]
+    fn a_quiet_log_keeps_its_audit_events() {
+        let settings = LogSettings { level: Level::ERROR, ..LogSettings::default() };
+        let lines = logged_with(&settings, || {
+            tracing::info!(target: "audit", "kept");
+            tracing::warn!("left out");
+        });
+        assert!(lines.contains("kept") && !lines.contains("left out"), "{lines}");
+    }
+}

@@ -1,0 +1,366 @@
+//! Metrics with bounded labels; what the path of a request touches is looked up once, when the configuration is read.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::labels::{
+    CallOutcome, Limit, LoginStep, Outcome, ProviderEndpoint, RefreshOutcome, SessionEnd, StoreOperation,
+};
+
+/// Seconds; from a quick answer of an application beside us to the deadline of a slow one.
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    upstream_seconds: HistogramVec,
+    refusals: IntCounterVec,
+    login: IntCounterVec,
+    refresh: IntCounterVec,
+    sessions_begun: IntCounterVec,
+    sessions_ended: IntCounterVec,
+    provider_calls: IntCounterVec,
+    provider_seconds: HistogramVec,
+    provider_up: IntGaugeVec,
+    provider_skew: IntGaugeVec,
+    without_refresh_token: IntCounterVec,
+    store_errors: IntCounterVec,
+    malformed: IntCounterVec,
+    limits: IntCounterVec,
+    /// Sessions that are alive, as far as this process knows.
+    pub sessions_live: IntGauge,
+    /// Connections that are open.
+    pub connections: IntGauge,
+    /// WebSockets and other tunnels that are open.
+    pub tunnels: IntGauge,
+    /// Managed headers that somebody had sent and that were removed.
+    pub headers_stripped: IntCounter,
+    /// Lines of the access log that were lost.
+    pub access_log_dropped: IntCounter,
+    /// Panics.
+    pub panics: IntCounter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Registry::new();
+        let metrics = Self {
+            requests: counters(&r, "requests_total", "Requests by upstream and outcome.", &["upstream", "outcome"]),
+            upstream_seconds: histograms(
+                &r,
+                "upstream_response_seconds",
+                "From forwarding a request to the head of the upstream's answer.",
+                &["upstream"],
+            ),
+            refusals: counters(&r, "refusals_total", "Answers of the gateway by reason code.", &["code"]),
+            login: counters(&r, "login_total", "Steps of logins; a rejected one with its code.", &["step", "reason"]),
+            refresh: counters(&r, "refresh_total", "Refreshes by what they came to.", &["provider", "outcome"]),
+            sessions_begun: counters(&r, "sessions_begun_total", "Sessions that began.", &["provider"]),
+            sessions_ended: counters(&r, "sessions_ended_total", "Sessions by what ended them.", &["reason"]),
+            provider_calls: counters(
+                &r,
+                "provider_calls_total",
+                "Calls to the provider by what they came to.",
+                &["provider", "endpoint", "outcome"],
+            ),
+            provider_seconds: histograms(
+                &r,
+                "provider_call_seconds",
+                "Time of calls to the provider.",
+                &["provider", "endpoint"],
+            ),
+            provider_skew: gauges(
+                &r,
+                "provider_skew_seconds",
+                "How far the provider's clock was ahead of ours at the last login; negative is behind.",
+                &["provider"],
+            ),
+            provider_up: gauges(
+                &r,
+                "provider_up",
+                "1 while the provider is there, by the last call to it.",
+                &["provider"],
+            ),
+            without_refresh_token: counters(
+                &r,
+                "logins_without_refresh_token_total",
+                "Logins whose access token runs out before the session, with no refresh token.",
+                &["provider"],
+            ),
+            store_errors: counters(&r, "store_errors_total", "Failures of the session store.", &["operation"]),
+            malformed: counters(&r, "malformed_total", "Input that could not be read as HTTP.", &["kind"]),
+            limits: counters(&r, "limit_reached_total", "What limits turned away.", &["limit"]),
+            sessions_live: gauge(&r, "sessions_live", "Sessions that are alive in this process's store."),
+            connections: gauge(&r, "connections", "Connections that are open."),
+            tunnels: gauge(&r, "tunnels", "WebSockets and other tunnels that are open."),
+            headers_stripped: counter(&r, "headers_stripped_total", "Managed headers removed from requests."),
+            access_log_dropped: counter(&r, "access_log_dropped_total", "Lines of the access log that were lost."),
+            panics: counter(&r, "panics_total", "Requests and tasks that ended in a panic."),
+            registry: r,
+        };
+        // Series that an alarm looks at are there from the start: a counter that appears with its first event is
+        // never seen to rise.
+        for reason in SessionEnd::ALL {
+            metrics.sessions_ended.with_label_values(&[reason.as_str()]);
+        }
+        for operation in StoreOperation::ALL {
+            metrics.store_errors.with_label_values(&[operation.as_str()]);
+        }
+        for limit in Limit::ALL {
+            metrics.limits.with_label_values(&[limit.as_str()]);
+        }
+        metrics
+    }
+
+    /// The counters of one upstream; of requests that reached none under the name `-`.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> UpstreamMetrics {
+        UpstreamMetrics {
+            requests: per_label(&self.requests, Outcome::ALL, |outcome| [name, outcome.as_str()]),
+            seconds: self.upstream_seconds.with_label_values(&[name]),
+        }
+    }
+
+    /// The counters of one provider, under its label.
+    #[must_use]
+    pub fn provider(&self, label: &str) -> ProviderMetrics {
+        let calls = |endpoint: &ProviderEndpoint| CallMetrics {
+            outcomes: per_label(&self.provider_calls, CallOutcome::ALL, |outcome| {
+                [label, endpoint.as_str(), outcome.as_str()]
+            }),
+            seconds: self.provider_seconds.with_label_values(&[label, endpoint.as_str()]),
+        };
+        ProviderMetrics {
+            calls: ProviderEndpoint::ALL.iter().map(calls).collect(),
+            refresh: per_label(&self.refresh, RefreshOutcome::ALL, |outcome| [label, outcome.as_str()]),
+            sessions_begun: self.sessions_begun.with_label_values(&[label]),
+            without_refresh_token: self.without_refresh_token.with_label_values(&[label]),
+            up: self.provider_up.with_label_values(&[label]),
+            skew: self.provider_skew.with_label_values(&[label]),
+        }
+    }
+
+    /// Counts an answer of the gateway; `code` is one of the closed list of reason codes.
+    pub fn refusal(&self, code: &'static str) {
+        self.refusals.with_label_values(&[code]).inc();
+    }
+
+    /// Counts a step of a login that went well.
+    pub fn login(&self, step: LoginStep) {
+        self.login.with_label_values(&[step.as_str(), ""]).inc();
+    }
+
+    /// Counts a login that was refused; `code` is one of the closed list of reason codes.
+    pub fn login_rejected(&self, code: &'static str) {
+        self.login.with_label_values(&[LoginStep::Rejected.as_str(), code]).inc();
+    }
+
+    /// Counts the end of a session.
+    pub fn session_ended(&self, reason: SessionEnd) {
+        self.sessions_ended.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a failure of the store.
+    pub fn store_error(&self, operation: StoreOperation) {
+        self.store_errors.with_label_values(&[operation.as_str()]).inc();
+    }
+
+    /// Counts input that was not HTTP; `kind` is a literal of the code that saw it.
+    pub fn malformed(&self, kind: &'static str) {
+        self.malformed.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts what a limit turned away.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.limits.with_label_values(&[limit.as_str()]).inc();
+    }
+
+    /// Everything in the text format of Prometheus.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to memory does not fail, and no family without samples is gathered; what is there is served.
+        let _ = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+/// What is counted for one upstream; each call is one atomic operation or few.
+#[derive(Clone, Debug)]
+pub struct UpstreamMetrics {
+    requests: Box<[IntCounter]>,
+    seconds: Histogram,
+}
+
+impl UpstreamMetrics {
+    /// Counts a request.
+    pub fn request(&self, outcome: Outcome) {
+        if let Some(counter) = self.requests.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Notes how long the upstream took until the head of its answer.
+    pub fn responded(&self, after: Duration) {
+        self.seconds.observe(after.as_secs_f64());
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CallMetrics {
+    outcomes: Box<[IntCounter]>,
+    seconds: Histogram,
+}
+
+/// What is counted for one provider.
+#[derive(Clone, Debug)]
+pub struct ProviderMetrics {
+    calls: Box<[CallMetrics]>,
+    refresh: Box<[IntCounter]>,
+    /// Sessions that began with an identity of this provider.
+    pub sessions_begun: IntCounter,
+    /// Logins whose access token runs out before the session, with no refresh token.
+    pub without_refresh_token: IntCounter,
+    up: IntGauge,
+    skew: IntGauge,
+}
+
+impl ProviderMetrics {
+    /// Counts a call and notes how long it took.
+    pub fn called(&self, endpoint: ProviderEndpoint, outcome: CallOutcome, took: Duration) {
+        let Some(calls) = self.calls.get(endpoint as usize) else { return };
+        if let Some(counter) = calls.outcomes.get(outcome as usize) {
+            counter.inc();
+        }
+        calls.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a refresh.
+    pub fn refreshed(&self, outcome: RefreshOutcome) {
+        if let Some(counter) = self.refresh.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Says whether logins can be begun at the provider.
+    pub fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+
+    /// Notes how far the provider's clock is ahead of ours, in seconds.
+    pub fn set_skew(&self, seconds: i64) {
+        self.skew.set(seconds);
+    }
+}
+
+fn per_label<'a, L, const N: usize>(
+    counters: &IntCounterVec,
+    all: &'static [L],
+    labels: impl Fn(&'static L) -> [&'a str; N],
+) -> Box<[IntCounter]> {
+    all.iter().map(|label| counters.with_label_values(&labels(label))).collect()
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("vestibule")
+}
+
+#[expect(clippy::expect_used, reason = "names and labels are literals of this file, made once at the start")]
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("a metric's literals are well formed");
+    registry.register(Box::new(collector.clone())).expect("a metric's name is used once");
+    collector
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    register(registry, IntCounter::with_opts(options(name, help)))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    register(registry, IntGauge::with_opts(options(name, help)))
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(registry, IntCounterVec::new(options(name, help), labels))
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(registry, IntGaugeVec::new(options(name, help), labels))
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let options = HistogramOpts::from(options(name, help)).buckets(BUCKETS.to_vec());
+    register(registry, HistogramVec::new(options, labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_served_under_its_labels() {
+        let metrics = Metrics::new();
+        let (wiki, corp) = (metrics.upstream("wiki"), metrics.provider("corp"));
+        wiki.request(Outcome::Success);
+        wiki.request(Outcome::Login);
+        wiki.responded(Duration::from_millis(3));
+        metrics.upstream("-").request(Outcome::Refused);
+        metrics.refusal("misdirected");
+        metrics.login(LoginStep::Started);
+        metrics.login_rejected("state-mismatch");
+        metrics.session_ended(SessionEnd::Idle);
+        metrics.store_error(StoreOperation::Load);
+        metrics.malformed("parse");
+        metrics.limit_reached(Limit::Target);
+        metrics.access_log_dropped.inc();
+        corp.called(ProviderEndpoint::Token, CallOutcome::Ok, Duration::from_millis(30));
+        corp.refreshed(RefreshOutcome::Uncertain);
+        corp.set_up(true);
+        corp.set_skew(-3);
+        let text = metrics.encode();
+        for line in [
+            r#"vestibule_requests_total{outcome="2xx",upstream="wiki"} 1"#,
+            r#"vestibule_requests_total{outcome="refused",upstream="-"} 1"#,
+            r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.0025"} 0"#,
+            r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.005"} 1"#,
+            r#"vestibule_refusals_total{code="misdirected"} 1"#,
+            r#"vestibule_login_total{reason="",step="started"} 1"#,
+            r#"vestibule_login_total{reason="state-mismatch",step="rejected"} 1"#,
+            r#"vestibule_sessions_ended_total{reason="idle"} 1"#,
+            r#"vestibule_store_errors_total{operation="load"} 1"#,
+            r#"vestibule_malformed_total{kind="parse"} 1"#,
+            r#"vestibule_limit_reached_total{limit="target"} 1"#,
+            r#"vestibule_provider_calls_total{endpoint="token",outcome="ok",provider="corp"} 1"#,
+            r#"vestibule_refresh_total{outcome="uncertain",provider="corp"} 1"#,
+            r#"vestibule_provider_up{provider="corp"} 1"#,
+            r#"vestibule_provider_skew_seconds{provider="corp"} -3"#,
+            "vestibule_access_log_dropped_total 1",
+            "vestibule_panics_total 0",
+        ] {
+            assert!(text.lines().any(|served| served == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn handles_of_one_name_count_together() {
+        let metrics = Metrics::new();
+        metrics.upstream("wiki").request(Outcome::Success);
+        metrics.upstream("wiki").request(Outcome::Success);
+        assert!(metrics.encode().contains(r#"vestibule_requests_total{outcome="2xx",upstream="wiki"} 2"#));
+    }
+}

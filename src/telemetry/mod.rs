@@ -1,0 +1,12 @@
+//! Logs, access log, audit events and metrics; takes plain values, so it cannot reach a token.
+
+pub mod access_line;
+pub mod access_log;
+pub mod audit;
+mod escape;
+pub mod labels;
+pub mod logging;
+pub mod metrics;
+pub mod panics;
+pub mod request_id;
+pub mod settings;
