@@ -6,6 +6,7 @@ pub mod claims;
 pub mod clock;
 pub mod cookie;
 pub mod entropy;
+pub mod oidc;
 pub mod origin;
 pub mod return_to;
 pub mod secret;
