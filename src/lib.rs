@@ -11,4 +11,5 @@ pub mod origin;
 pub mod provider;
 pub mod return_to;
 pub mod secret;
+pub mod session;
 pub mod telemetry;

@@ -1,0 +1,327 @@
+//! The life of a session: begun, opened, written, ended. The one place that brings keys, clock, cache and store
+//! together.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::cache::{CacheKey, DEFAULT_CAPACITY, SessionCache};
+use super::error::{EndReason, SessionError};
+use super::key_ring::KeyRing;
+use super::lifetime::{Verdict, store_expiry, touch_due, verdict};
+use super::liveness::Registry;
+use super::login_cookie::LoginPlace;
+use super::opened::OpenedSession;
+use super::settings::SessionSettings;
+use super::store::{Change, ChangeKind, LastUse, MarkerKey, SessionStore};
+use super::tlv::tlv;
+use crate::clock::{Clock, Timestamp};
+use crate::entropy::Entropy;
+use crate::origin::Host;
+
+mod begin;
+mod end;
+mod open;
+mod save;
+mod seal;
+mod watch;
+
+pub use begin::{Begun, NewSession};
+pub use end::{EndedSession, SessionSummary};
+pub use open::Opened;
+pub use save::{Lease, SaveError, Saved};
+pub use watch::SessionWatch;
+
+/// With whom the sessions of a host are begun. One that was begun with another is no longer opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredClient {
+    /// The issuer; for plain OAuth 2.0 the provider's name.
+    pub issuer: String,
+    /// The client identifier.
+    pub client_id: String,
+}
+
+/// What a marker marks as used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker<'a> {
+    /// A login attempt.
+    Attempt(&'a [u8; 16]),
+    /// A logout token (OpenID Connect Back-Channel Logout §2.6).
+    LogoutToken {
+        /// Its issuer.
+        issuer: &'a str,
+        /// Its `jti`.
+        jti: &'a str,
+    },
+}
+
+/// A session that time has ended.
+#[derive(Clone, Debug)]
+pub struct PassedSession {
+    /// The session as it was last opened.
+    pub session: Arc<OpenedSession>,
+    /// Which limit it has reached.
+    pub reason: EndReason,
+}
+
+/// All sessions of this gateway.
+pub struct Sessions {
+    lifetime: Duration,
+    idle: Duration,
+    max_per_subject: usize,
+    namespace: String,
+    clients: HashMap<Host, RegisteredClient>,
+    ring: KeyRing,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    store: Arc<dyn SessionStore>,
+    cache: SessionCache,
+    registry: Arc<Registry>,
+    /// Past a limit, and not told of yet.
+    passed: Mutex<Vec<PassedSession>>,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Sessions").field("keys", &self.ring).finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// Brings everything together. `namespace` is origin and path of the public URL; `clients` names for each host with
+    /// whom its sessions are begun.
+    ///
+    /// # Errors
+    /// [`SessionError::Keys`] when the keys make no ring.
+    pub fn new(
+        settings: SessionSettings,
+        namespace: String,
+        clients: HashMap<Host, RegisteredClient>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        store: Arc<dyn SessionStore>,
+    ) -> Result<Arc<Self>, SessionError> {
+        Ok(Arc::new(Self {
+            lifetime: settings.lifetime,
+            idle: settings.idle_timeout,
+            max_per_subject: settings.max_sessions_per_subject.max(1),
+            namespace,
+            clients,
+            ring: KeyRing::new(settings.keys)?,
+            clock,
+            entropy,
+            store,
+            cache: SessionCache::new(DEFAULT_CAPACITY),
+            registry: Registry::new(),
+            passed: Mutex::default(),
+        }))
+    }
+
+    /// The keys.
+    #[must_use]
+    pub const fn key_ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// Where a login at `host` takes place.
+    #[must_use]
+    pub fn login_place<'a>(&'a self, host: &'a Host) -> LoginPlace<'a> {
+        LoginPlace { ring: &self.ring, namespace: &self.namespace, host }
+    }
+
+    /// How long a session may live.
+    #[must_use]
+    pub const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// When a session ends if it is not used again.
+    #[must_use]
+    pub fn idle_expiry(&self, session: &OpenedSession) -> Timestamp {
+        store_expiry(session.absolute_expiry(), session.last_touch(), self.idle)
+    }
+
+    /// What happens to sessions from now on, on every replica.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.store.changes()
+    }
+
+    /// About how many sessions are live.
+    #[must_use]
+    pub fn live_sessions(&self) -> usize {
+        self.store.live_sessions()
+    }
+
+    /// Marks something as used until `until`. `false`: it was already.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`]: whether it was used is not known, so the caller refuses.
+    pub async fn put_once(&self, marker: Marker<'_>, until: Timestamp) -> Result<bool, SessionError> {
+        let namespace = self.namespace.as_bytes();
+        let named = match marker {
+            Marker::Attempt(id) => tlv(&[b"vestibule/marker/v1", namespace, b"attempt", id]),
+            Marker::LogoutToken { issuer, jti } => {
+                tlv(&[b"vestibule/marker/v1", namespace, b"logout-token", issuer.as_bytes(), jti.as_bytes()])
+            }
+        };
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(Sha256::digest(named)) {
+            *to = from;
+        }
+        Ok(self.store.put_once(MarkerKey(key), until).await?)
+    }
+
+    /// Follows what happens to sessions, on this replica and others, and lets go of what is no longer so. Runs until it
+    /// is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut changes = self.store.changes();
+        loop {
+            match changes.recv().await {
+                Ok(change) => self.apply(change),
+                Err(RecvError::Lagged(_)) => self.look_again().await,
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn apply(&self, change: Change) {
+        let Some(liveness) = self.registry.find(&change.key) else { return };
+        match change.kind {
+            ChangeKind::Changed { generation } => liveness.advance(generation),
+            ChangeKind::Removed => {
+                liveness.end();
+                if let Some(key) = liveness.cache_key() {
+                    self.cache.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Some changes were missed: nothing in the cache is believed, and whoever holds a session is told what became of
+    /// it.
+    async fn look_again(&self) {
+        self.cache.clear();
+        for key in self.registry.held() {
+            // A store that is away has ended nobody's session.
+            let Ok(stored) = self.store.load(key).await else { continue };
+            let kind = match stored {
+                Some(stored) => ChangeKind::Changed { generation: stored.sealed.generation },
+                None => ChangeKind::Removed,
+            };
+            self.apply(Change { key, kind });
+        }
+    }
+
+    /// Lets the store forget what has expired, and the cache what nobody uses any more. To be called once a minute.
+    pub async fn sweep(&self) {
+        let (expired, unused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        self.cache.retain(|session| {
+            let judgement = self.judge(session);
+            let found = match judgement {
+                Judgement::Expired => &expired,
+                Judgement::AskStoreAboutUse => &unused,
+                Judgement::Live => return true,
+                Judgement::AskStore => return false,
+            };
+            found.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(session));
+            false
+        });
+        for session in expired.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.note_passed(&session, EndReason::Expired);
+        }
+        for session in unused.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            // It may have been used at another replica; what is not known is not told.
+            if matches!(self.store.load(session.store_key()).await, Ok(None)) {
+                self.note_passed(&session, EndReason::Idle);
+            }
+        }
+        if self.store.sweep().await.is_err() {
+            tracing::warn!(event = "session.sweep-failed");
+        }
+    }
+
+    /// What clock and knowledge of this process say about an opened session.
+    fn judge(&self, session: &OpenedSession) -> Judgement {
+        if !session.is_current() {
+            return Judgement::AskStore;
+        }
+        let liveness = &session.identified.liveness;
+        let monotonic = self.clock.monotonic();
+        match self.verdict(session) {
+            Verdict::Expired => Judgement::Expired,
+            // It may have been used at another replica.
+            Verdict::Idle => Judgement::AskStoreAboutUse,
+            Verdict::Live if monotonic >= session.absolute_at => Judgement::AskStore,
+            Verdict::Live if liveness.unused_for(monotonic) >= self.idle => Judgement::AskStoreAboutUse,
+            Verdict::Live => Judgement::Live,
+        }
+    }
+
+    fn verdict(&self, session: &OpenedSession) -> Verdict {
+        verdict(self.clock.now(), session.created(), session.absolute_expiry(), session.last_touch(), self.idle)
+    }
+
+    /// Writes a use down, if one is due. Costs nothing otherwise; the write happens in a task of its own.
+    pub fn touch(&self, session: &OpenedSession) {
+        let (now, liveness) = (self.clock.now(), &session.identified.liveness);
+        let before = liveness.last_touch();
+        if !touch_due(now, before, self.idle) || !liveness.note_use(before, now, self.clock.monotonic()) {
+            return;
+        }
+        let last_use = LastUse { at: now, expires: store_expiry(session.absolute_expiry(), now, self.idle) };
+        let (store, liveness, key) = (Arc::clone(&self.store), Arc::clone(liveness), session.store_key());
+        tokio::spawn(async move {
+            match store.touch(key, last_use).await {
+                Ok(true) => {}
+                // It has ended and nobody has told us.
+                Ok(false) => liveness.end(),
+                Err(_) => tracing::warn!(event = "session.touch-failed"),
+            }
+        });
+    }
+
+    /// The sessions that were found to be past a limit since this was last asked, each once.
+    #[must_use]
+    pub fn take_passed(&self) -> Vec<PassedSession> {
+        std::mem::take(&mut *self.passed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_passed(&self, session: &Arc<OpenedSession>, reason: EndReason) {
+        let liveness = &session.identified.liveness;
+        if liveness.is_untold() {
+            let passed = PassedSession { session: Arc::clone(session), reason };
+            self.passed.lock().unwrap_or_else(PoisonError::into_inner).push(passed);
+        }
+        liveness.end();
+    }
+
+    /// Lets go of a session that has ended.
+    fn forget(&self, session: &OpenedSession) {
+        session.identified.liveness.end();
+        if let Some(key) = session.identified.liveness.cache_key() {
+            self.cache.remove(key);
+        }
+    }
+}
+
+/// What to do with a session that was found open.
+enum Judgement {
+    Live,
+    Expired,
+    AskStore,
+    AskStoreAboutUse,
+}
+
+/// The key under which the session of this cookie is kept open.
+fn cache_key(cookie: &[u8], host: &Host) -> CacheKey {
+    CacheKey::of(cookie, host)
+}
+
+#[cfg(test)]
+mod tests;

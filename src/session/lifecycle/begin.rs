@@ -1,0 +1,231 @@
+//! A login becomes a session.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{EndedSession, Sessions, cache_key};
+use crate::claims::Identity;
+use crate::clock::Timestamp;
+use crate::origin::Host;
+use crate::session::content::SessionContent;
+use crate::session::error::{EndReason, SessionError};
+use crate::session::grant::Grant;
+use crate::session::index::IndexName;
+use crate::session::lifetime::store_expiry;
+use crate::session::opened::OpenedSession;
+use crate::session::store::{Inserted, LastUse};
+use crate::session::ticket::{StoreKey, Ticket};
+
+/// What a login has brought.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    /// The host it is for.
+    pub host: Host,
+    /// Who it is, as verified.
+    pub identity: Identity,
+    /// The `sub` of the ID token, which logout tokens name, whatever the mapping makes the subject.
+    pub sub: String,
+    /// The client identifier the login was made with.
+    pub client_id: String,
+    /// The provider's name for its own session.
+    pub sid: Option<String>,
+    /// When the person last proved who they are.
+    pub auth_time: Option<Timestamp>,
+    /// How they proved it.
+    pub acr: Option<String>,
+    /// The earlier one of the start of the token call and the ID token's `iat`. A logout that is not older refuses the login.
+    pub login_issued: Timestamp,
+    /// SHA-256 of the browser's secret.
+    pub browser: [u8; 32],
+    /// The upstream it is begun for.
+    pub upstream: Option<String>,
+    /// What the provider has granted.
+    pub grants: Vec<Arc<Grant>>,
+    /// The session that the same browser had until now; it ends once the new one is durable, or
+    /// before when the store has no room for both.
+    pub replaces: Option<&'a Arc<OpenedSession>>,
+}
+
+/// A session that has begun.
+pub struct Begun {
+    /// The value of its cookie.
+    pub cookie: String,
+    /// The session, opened.
+    pub session: Arc<OpenedSession>,
+    /// Older sessions of the same subject that made room for it.
+    pub displaced: Vec<EndedSession>,
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Begun").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// Begins a session under an id nobody has had before.
+    ///
+    /// The order is what makes a logout at the same time safe: the indexes name the session before it is there, and
+    /// their tombstones are read after. Whichever comes first, an ended login leaves no live session.
+    ///
+    /// # Errors
+    /// [`SessionError`]; there is no session then, and the one that was to be replaced goes on, unless it has made room
+    /// in a full store and something failed after that: then it is among those that have passed.
+    pub async fn begin(&self, new: NewSession<'_>) -> Result<Begun, SessionError> {
+        let now = self.clock.now();
+        let content = SessionContent {
+            client_id: new.client_id,
+            created: now,
+            absolute_expiry: now.plus(self.lifetime),
+            identity: Arc::new(new.identity),
+            sid: new.sid,
+            auth_time: new.auth_time,
+            acr: new.acr,
+            browser: new.browser,
+            upstreams: new.upstream.into_iter().collect(),
+            grants: new.grants,
+        };
+        let replaced = new.replaces.map(|old| old.store_key());
+        let mut displaced = self.displaced_by(&content, &new.host, replaced).await?;
+
+        let ticket = Ticket::draw(&*self.entropy)?;
+        let cookie = ticket.encode();
+        let identified = Arc::new(self.identify(ticket, &new.host));
+        identified.liveness.remember_cache_key(cache_key(cookie.as_bytes(), &new.host));
+        identified.liveness.learn_use(now, now, self.clock.monotonic());
+        let sealed = self.seal(&identified, 1, &content)?;
+        let (key, size) = (identified.store_key, sealed.record.len());
+
+        let names = names(&content, &new.sub);
+        for name in &names {
+            let index = name.under_first_key(&self.ring, &self.namespace);
+            self.store.index_add(index, key, content.absolute_expiry).await?;
+        }
+        let last_use = LastUse { at: now, expires: store_expiry(content.absolute_expiry, now, self.idle) };
+        let mut room = Room::default();
+        let stored = async {
+            let mut inserted = self.store.insert(key, sealed.clone(), last_use).await?;
+            if matches!(inserted, Inserted::AtCapacity) {
+                // A login that somebody has ended must not cost the session that goes on.
+                self.check_not_ended(&names, new.login_issued).await?;
+                room = self.make_room(new.replaces, &mut displaced).await?;
+                if room.is_made() {
+                    inserted = self.store.insert(key, sealed, last_use).await?;
+                }
+            }
+            match inserted {
+                Inserted::Stored => Ok(()),
+                Inserted::AtCapacity => Err(SessionError::AtCapacity),
+                Inserted::Refused => Err(SessionError::EndedMeanwhile),
+            }
+        };
+        if let Err(error) = stored.await {
+            self.tell_of_room(room);
+            return Err(error);
+        }
+        if let Err(error) = self.settle(&names, new.login_issued, new.replaces).await {
+            // It was never shown to anybody. Should this fail too, it is a record without a cookie and passes away.
+            identified.liveness.end();
+            let _ = self.store.remove(key).await;
+            self.tell_of_room(room);
+            return Err(error);
+        }
+        drop(names);
+        let session = self.opened(identified, 1, content, size);
+        let mut ended: Vec<_> = room.displaced.into_iter().collect();
+        for key in displaced {
+            match self.end_by_key(key, EndReason::SubjectLimit).await {
+                Ok(session) => ended.extend(session),
+                Err(_) => tracing::warn!(event = "session.displace-failed"),
+            }
+        }
+        self.keep(&session);
+        Ok(Begun { cookie, session, displaced: ended })
+    }
+
+    /// Ends one session that this login ends in any case, so that the new one fits into a full store.
+    async fn make_room(
+        &self,
+        replaces: Option<&Arc<OpenedSession>>,
+        displaced: &mut Vec<StoreKey>,
+    ) -> Result<Room, SessionError> {
+        if let Some(old) = replaces {
+            self.end(old, EndReason::Replaced).await?;
+            return Ok(Room { replaced: Some(Arc::clone(old)), displaced: None });
+        }
+        let Some(key) = displaced.pop() else { return Ok(Room::default()) };
+        Ok(Room { replaced: None, displaced: self.end_by_key(key, EndReason::SubjectLimit).await? })
+    }
+
+    /// A login that fails after it has made room has ended sessions that its answer does not name.
+    fn tell_of_room(&self, room: Room) {
+        if let Some(replaced) = room.replaced {
+            self.note_passed(&replaced, EndReason::Replaced);
+        }
+        if let Some(displaced) = room.displaced.and_then(|ended| ended.opened) {
+            self.note_passed(&displaced, EndReason::SubjectLimit);
+        }
+    }
+
+    /// What must hold before a new session is shown to anybody: nobody has ended this login, and the one it replaces is
+    /// gone.
+    async fn settle(
+        &self,
+        names: &[IndexName<'_>],
+        login_issued: Timestamp,
+        replaces: Option<&Arc<OpenedSession>>,
+    ) -> Result<(), SessionError> {
+        self.check_not_ended(names, login_issued).await?;
+        if let Some(old) = replaces {
+            self.end(old, EndReason::Replaced).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_not_ended(&self, names: &[IndexName<'_>], login_issued: Timestamp) -> Result<(), SessionError> {
+        for name in names {
+            for index in name.under_all_keys(&self.ring, &self.namespace) {
+                if self.store.index_tombstone(index).await?.is_some_and(|ended| ended >= login_issued) {
+                    return Err(SessionError::EndedMeanwhile);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest sessions of the same subject and host that must go, so that there are not more than allowed.
+    async fn displaced_by(
+        &self,
+        content: &SessionContent,
+        host: &Host,
+        replaced: Option<StoreKey>,
+    ) -> Result<Vec<StoreKey>, SessionError> {
+        let identity = &content.identity;
+        let mut own = self.of_subject(&identity.issuer, &identity.subject).await?;
+        own.retain(|other| other.card.host == host.as_str() && Some(other.store_key) != replaced);
+        own.sort_by_key(|other| other.card.created);
+        let surplus = (own.len() + 1).saturating_sub(self.max_per_subject);
+        Ok(own.into_iter().take(surplus).map(|other| other.store_key).collect())
+    }
+}
+
+/// What was ended to make room.
+#[derive(Default)]
+struct Room {
+    replaced: Option<Arc<OpenedSession>>,
+    displaced: Option<EndedSession>,
+}
+
+impl Room {
+    const fn is_made(&self) -> bool {
+        self.replaced.is_some() || self.displaced.is_some()
+    }
+}
+
+/// The indexes that name a session: by what the mapping calls the person, and by what the provider does.
+fn names<'a>(content: &'a SessionContent, sub: &'a str) -> Vec<IndexName<'a>> {
+    let (issuer, subject) = (content.identity.issuer.as_str(), content.identity.subject.as_str());
+    let sid = content.sid.as_deref().map(|sid| IndexName::Sid { issuer, sid });
+    let subjects = [subject, sub].into_iter().take(if subject == sub { 1 } else { 2 });
+    sid.into_iter().chain(subjects.map(|subject| IndexName::Subject { issuer, subject })).collect()
+}

@@ -1,0 +1,135 @@
+//! Sessions are ended, one by one or by what the provider calls them, and listed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Sessions;
+use crate::clock::Timestamp;
+use crate::session::card::Card;
+use crate::session::error::{EndReason, SessionError};
+use crate::session::index::IndexName;
+use crate::session::lifetime::TOMBSTONE_LIFETIME;
+use crate::session::opened::OpenedSession;
+use crate::session::store::StoredSession;
+use crate::session::ticket::StoreKey;
+
+/// A session that has been ended.
+#[derive(Clone, Debug)]
+pub struct EndedSession {
+    /// Its name in the store.
+    pub store_key: StoreKey,
+    /// The session, if this process had it open: only then are there tokens to revoke.
+    pub opened: Option<Arc<OpenedSession>>,
+}
+
+/// What is known of a live session without its cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Its name in the store.
+    pub store_key: StoreKey,
+    /// Who has it, and for what.
+    pub card: Card,
+    /// The last use that was written down.
+    pub last_use: Timestamp,
+    /// When it ends, whatever its use.
+    pub absolute_expiry: Timestamp,
+}
+
+impl Sessions {
+    /// Ends a session, here and on every replica. Ending it twice is as good as once.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`]: it may live on, and the caller says so.
+    pub async fn end(&self, session: &OpenedSession, reason: EndReason) -> Result<(), SessionError> {
+        let was_there = self.store.remove(session.store_key()).await?;
+        self.forget(session);
+        tracing::debug!(event = "session.removed", session = session.reference(), reason = reason.as_str(), was_there);
+        Ok(())
+    }
+
+    /// Ends a session by its name in the store. `None`: there is none of that name.
+    ///
+    /// # Errors
+    /// As of [`Sessions::end`].
+    pub async fn end_by_key(&self, key: StoreKey, reason: EndReason) -> Result<Option<EndedSession>, SessionError> {
+        let liveness = self.registry.find(&key);
+        let opened = liveness.as_ref().and_then(|liveness| self.cache.find(liveness.cache_key()?));
+        let was_there = self.store.remove(key).await?;
+        if let Some(liveness) = liveness {
+            liveness.end();
+            if let Some(key) = liveness.cache_key() {
+                self.cache.remove(key);
+            }
+        }
+        tracing::debug!(event = "session.removed", reason = reason.as_str(), was_there);
+        Ok(was_there.then_some(EndedSession { store_key: key, opened }))
+    }
+
+    /// Ends all sessions that an index names, and every login that is being made for it and is not newer than `at` (the
+    /// logout token's `iat`; without one, now).
+    ///
+    /// The tombstone comes first: a login that has entered the index but not written its record finds it afterwards.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] when one of them could not be ended; all have been tried.
+    pub async fn end_by_index(
+        &self,
+        name: IndexName<'_>,
+        at: Option<Timestamp>,
+        reason: EndReason,
+    ) -> Result<Vec<EndedSession>, SessionError> {
+        let indexes = name.under_all_keys(&self.ring, &self.namespace);
+        let at = at.unwrap_or_else(|| self.clock.now());
+        for index in &indexes {
+            self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
+        }
+        let (mut ended, mut failure) = (Vec::new(), None);
+        for key in self.members(name).await? {
+            match self.end_by_key(key, reason).await {
+                Ok(session) => ended.extend(session),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(ended), Err)
+    }
+
+    /// The live sessions of one person, at all hosts.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub async fn of_subject(&self, issuer: &str, subject: &str) -> Result<Vec<SessionSummary>, SessionError> {
+        let mut found = Vec::new();
+        for key in self.members(IndexName::Subject { issuer, subject }).await? {
+            if let Some(stored) = self.store.load(key).await? {
+                found.extend(self.summary(key, &stored));
+            }
+        }
+        // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
+        found.retain(|one| one.card.subject == subject);
+        Ok(found)
+    }
+
+    /// All live sessions.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub async fn list(&self) -> Result<Vec<SessionSummary>, SessionError> {
+        let stored = self.store.list().await?;
+        Ok(stored.iter().filter_map(|(key, stored)| self.summary(*key, stored)).collect())
+    }
+
+    /// `None` when the card does not open: its key has been removed, and the session is dead with it.
+    fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
+        let card = Card::open(&self.ring, &key, &stored.sealed.card).ok()?;
+        let absolute_expiry = stored.sealed.absolute_expiry;
+        Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
+    }
+
+    async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {
+        let mut members = HashSet::new();
+        for index in name.under_all_keys(&self.ring, &self.namespace) {
+            members.extend(self.store.index_members(index).await?);
+        }
+        Ok(members)
+    }
+}

@@ -1,0 +1,124 @@
+//! A cookie becomes a session again, warm from the cache or cold from the store.
+
+use std::sync::Arc;
+
+use super::{Judgement, Sessions, cache_key};
+use crate::origin::Host;
+use crate::session::cache::CacheKey;
+use crate::session::error::{EndReason, SessionError, WhyNot};
+use crate::session::opened::{Identified, OpenedSession};
+use crate::session::ticket::{COOKIE_LENGTH, Ticket};
+
+/// A record may be written while it is read; it settles at once.
+const MAX_READS: usize = 5;
+
+/// What a cookie leads to.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// A live session.
+    Live(Arc<OpenedSession>),
+    /// None; whoever asks is not logged in.
+    None(WhyNot),
+}
+
+impl Sessions {
+    /// Opens the session of a cookie's value at `host`, and notes its use.
+    ///
+    /// A warm session is answered without waiting and without a lock that is held for long.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] when a cold session cannot be read: that is an error, never "logged out".
+    pub async fn open(&self, host: &Host, cookie: &[u8]) -> Result<Opened, SessionError> {
+        if cookie.len() != COOKIE_LENGTH {
+            return Ok(Opened::None(WhyNot::Malformed));
+        }
+        let key = cache_key(cookie, host);
+        let mut unused = None;
+        if let Some(session) = self.cache.find(&key) {
+            match self.judge(&session) {
+                Judgement::Live => {
+                    self.touch(&session);
+                    return Ok(Opened::Live(session));
+                }
+                Judgement::Expired => {
+                    self.note_passed(&session, EndReason::Expired);
+                    self.forget(&session);
+                    return Ok(Opened::None(WhyNot::Expired));
+                }
+                Judgement::AskStore => {}
+                Judgement::AskStoreAboutUse => unused = Some(session),
+            }
+        }
+        // Boxed, so that a warm request does not carry the room a cold one needs.
+        let opened = Box::pin(self.open_cold(host, cookie, key)).await?;
+        Ok(match (opened, unused) {
+            (Opened::None(WhyNot::Missing), Some(session)) => {
+                self.note_passed(&session, EndReason::Idle);
+                Opened::None(WhyNot::Idle)
+            }
+            (opened, _) => opened,
+        })
+    }
+
+    async fn open_cold(&self, host: &Host, cookie: &[u8], key: CacheKey) -> Result<Opened, SessionError> {
+        let Ok(ticket) = Ticket::decode(cookie) else { return Ok(Opened::None(WhyNot::Malformed)) };
+        let identified = Arc::new(self.identify(ticket, host));
+        Ok(match self.read(&identified, Some(key)).await? {
+            Ok(session) => {
+                self.touch(&session);
+                Opened::Live(session)
+            }
+            Err(why) => {
+                // Only what was cached under this very cookie.
+                self.cache.remove(&key);
+                Opened::None(why)
+            }
+        })
+    }
+
+    /// Reads a session past the cache. `None`: it has ended.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`]; nothing is known about the session then.
+    pub async fn reload(&self, session: &OpenedSession) -> Result<Option<Arc<OpenedSession>>, SessionError> {
+        Ok(self.read(&session.identified, None).await?.ok())
+    }
+
+    /// Reads and opens the record, and keeps it in the cache. `key` is given by whoever shows the cookie.
+    pub(super) async fn read(
+        &self,
+        identified: &Arc<Identified>,
+        key: Option<CacheKey>,
+    ) -> Result<Result<Arc<OpenedSession>, WhyNot>, SessionError> {
+        let liveness = &identified.liveness;
+        let mut why = WhyNot::Missing;
+        for _ in 0..MAX_READS {
+            let Some(stored) = self.store.load(identified.store_key).await? else {
+                liveness.end();
+                if let Some(key) = liveness.cache_key() {
+                    self.cache.remove(key);
+                }
+                return Ok(Err(WhyNot::Missing));
+            };
+            match self.unseal(Arc::clone(identified), &stored) {
+                // Written or ended since it was read: read again.
+                Ok(session) if !session.is_current() => {}
+                Ok(session) => {
+                    if let Some(key) = key {
+                        liveness.remember_cache_key(key);
+                    }
+                    self.keep(&session);
+                    return Ok(Ok(session));
+                }
+                Err(refused) => {
+                    why = refused;
+                    break;
+                }
+            }
+            if liveness.has_ended() {
+                break;
+            }
+        }
+        Ok(Err(why))
+    }
+}

@@ -1,0 +1,222 @@
+//! New tokens go into a live session; nothing that another writer has put there is lost, and nobody brings back what
+//! has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Sessions;
+use crate::claims::Identity;
+use crate::entropy::draw;
+use crate::session::content::SessionContent;
+use crate::session::error::SessionError;
+use crate::session::grant::{Grant, GrantId, GrantMark, GrantTokens};
+use crate::session::lifetime::LEASE_LIFETIME;
+use crate::session::opened::OpenedSession;
+use crate::session::store::{LeaseOwner, Replaced};
+use crate::session::ticket::StoreKey;
+
+/// So often a write is tried against others.
+const MAX_TRIES: usize = 5;
+
+/// Pauses before a failed write of new tokens is tried again: they exist nowhere else. All within a lease.
+const SAVE_PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// The right to refresh one grant for 15 seconds. It saves calls; what is correct does not depend on it.
+#[derive(Debug)]
+pub struct Lease {
+    key: StoreKey,
+    grant: GrantId,
+    owner: LeaseOwner,
+}
+
+/// What became of refreshed tokens.
+#[derive(Debug)]
+pub enum Saved {
+    /// They are in the session.
+    Written(Arc<OpenedSession>),
+    /// Somebody else's newer tokens are; those are to be used, and ours dropped without a revocation, which could end
+    /// the whole grant.
+    Superseded(Arc<OpenedSession>),
+    /// The session has ended; ours are to be revoked.
+    Gone(Arc<Grant>),
+}
+
+/// Refreshed tokens could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the refreshed tokens could not be written")]
+pub struct SaveError {
+    /// The grant with the tokens that are written nowhere.
+    pub grant: Arc<Grant>,
+    /// Why.
+    #[source]
+    pub reason: SessionError,
+}
+
+/// What a writer wants once it has seen the newest content.
+enum Edit {
+    Write(SessionContent),
+    Leave,
+    Lost,
+}
+
+enum Rewritten {
+    Written(Arc<OpenedSession>),
+    Left(Arc<OpenedSession>),
+    Gone,
+}
+
+impl Sessions {
+    /// Takes the lease on refreshing a grant. `None`: somebody else has it.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] or [`SessionError::NoEntropy`]: no refresh then, the access token serves while it lives.
+    pub async fn take_lease(&self, session: &OpenedSession, grant: &Grant) -> Result<Option<Lease>, SessionError> {
+        let lease = Lease { key: session.store_key(), grant: grant.key.id(), owner: draw(&*self.entropy)? };
+        let taken = self.store.take_lease(lease.key, lease.grant, lease.owner, LEASE_LIFETIME).await?;
+        Ok(taken.then_some(lease))
+    }
+
+    /// Gives a lease back. Should that fail, it runs out by itself.
+    pub async fn release(&self, lease: Lease) {
+        if self.store.release_lease(lease.key, lease.grant, lease.owner).await.is_err() {
+            tracing::warn!(event = "session.lease-not-released");
+        }
+    }
+
+    /// Puts refreshed tokens into the session, and the identity that came with them.
+    ///
+    /// `spent` is the grant whose refresh token was sent. A record that somebody else has written in the meantime is
+    /// merged: with the same token generation it gets our tokens; with a newer one it keeps its own.
+    ///
+    /// # Errors
+    /// [`SaveError`], with the tokens, when the store has failed again and again.
+    pub async fn save_refreshed(
+        &self,
+        session: &Arc<OpenedSession>,
+        spent: &Grant,
+        tokens: GrantTokens,
+        identity: Option<Identity>,
+    ) -> Result<Saved, SaveError> {
+        let refreshed = Arc::new(spent.refreshed(tokens, self.clock.now()));
+        let known = session.identity();
+        if identity.as_ref().is_some_and(|new| new.issuer != known.issuer || new.subject != known.subject) {
+            return Err(SaveError { grant: refreshed, reason: SessionError::OtherSubject });
+        }
+        let identity = identity.map(Arc::new);
+        let id = spent.key.id();
+        let edit = |content: &SessionContent| match content.grant(id) {
+            Some(there) if there.token_generation == spent.token_generation => {
+                let mut changed = content.with_grant(&refreshed);
+                if let Some(identity) = &identity {
+                    changed.identity = Arc::clone(identity);
+                }
+                Edit::Write(changed)
+            }
+            Some(_) => Edit::Leave,
+            None => Edit::Lost,
+        };
+        let mut pauses = SAVE_PAUSES.iter();
+        loop {
+            match self.rewrite(session, &edit).await {
+                Ok(Rewritten::Written(session)) => return Ok(Saved::Written(session)),
+                Ok(Rewritten::Left(session)) => return Ok(Saved::Superseded(session)),
+                Ok(Rewritten::Gone) => return Ok(Saved::Gone(refreshed)),
+                Err(reason) => {
+                    // Only what may pass by itself is worth another try.
+                    let passing = matches!(reason, SessionError::Store(_) | SessionError::Contended);
+                    match pauses.next().filter(|_| passing) {
+                        Some(pause) => tokio::time::sleep(*pause).await,
+                        None => return Err(SaveError { grant: refreshed, reason }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes something about a grant, unless its tokens have changed since. `None`: the session has ended.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`], [`SessionError::Contended`] or [`SessionError::NoEntropy`]; nothing is noted then.
+    pub async fn mark(
+        &self,
+        session: &Arc<OpenedSession>,
+        grant: &Grant,
+        mark: GrantMark,
+    ) -> Result<Option<Arc<OpenedSession>>, SessionError> {
+        let id = grant.key.id();
+        let edit = |content: &SessionContent| match content.grant(id) {
+            Some(there) if there.token_generation == grant.token_generation => {
+                let marked = there.marked(mark);
+                if marked == **there { Edit::Leave } else { Edit::Write(content.with_grant(&Arc::new(marked))) }
+            }
+            Some(_) => Edit::Leave,
+            None => Edit::Lost,
+        };
+        self.rewrite(session, &edit).await.map(Rewritten::into_session)
+    }
+
+    /// Notes the first use of an upstream; later ones cost nothing. `None`: the session has ended.
+    ///
+    /// # Errors
+    /// As of [`Sessions::mark`].
+    pub async fn note_upstream(
+        &self,
+        session: &Arc<OpenedSession>,
+        upstream: &str,
+    ) -> Result<Option<Arc<OpenedSession>>, SessionError> {
+        let edit = |content: &SessionContent| {
+            if content.upstreams.iter().any(|used| used == upstream) {
+                return Edit::Leave;
+            }
+            let mut changed = content.clone();
+            changed.upstreams.push(upstream.to_owned());
+            Edit::Write(changed)
+        };
+        self.rewrite(session, &edit).await.map(Rewritten::into_session)
+    }
+
+    /// Writes what `edit` makes of the newest content: compare-and-swap, and again on what is there when it is lost.
+    async fn rewrite(
+        &self,
+        session: &Arc<OpenedSession>,
+        edit: &(impl Fn(&SessionContent) -> Edit + Sync),
+    ) -> Result<Rewritten, SessionError> {
+        let mut base = Arc::clone(session);
+        for _ in 0..MAX_TRIES {
+            let content = match edit(&base.content) {
+                Edit::Write(content) => content,
+                Edit::Leave => return Ok(Rewritten::Left(base)),
+                Edit::Lost => return Ok(Rewritten::Gone),
+            };
+            let generation = base.generation.saturating_add(1);
+            let sealed = self.seal(&base.identified, generation, &content)?;
+            let size = sealed.record.len();
+            match self.store.replace(base.store_key(), base.generation, sealed).await? {
+                Replaced::Written => {
+                    let written = self.opened(Arc::clone(&base.identified), generation, content, size);
+                    self.keep(&written);
+                    return Ok(Rewritten::Written(written));
+                }
+                Replaced::Moved => match self.reload(&base).await? {
+                    Some(newer) => base = newer,
+                    None => return Ok(Rewritten::Gone),
+                },
+                Replaced::Absent => {
+                    self.forget(&base);
+                    return Ok(Rewritten::Gone);
+                }
+            }
+        }
+        Err(SessionError::Contended)
+    }
+}
+
+impl Rewritten {
+    fn into_session(self) -> Option<Arc<OpenedSession>> {
+        match self {
+            Self::Written(session) | Self::Left(session) => Some(session),
+            Self::Gone => None,
+        }
+    }
+}

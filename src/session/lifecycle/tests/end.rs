@@ -1,0 +1,108 @@
+use super::*;
+use crate::session::index::IndexName;
+
+const ISSUER: &str = "https://id.example.com";
+
+#[tokio::test]
+async fn an_end_reaches_every_replica_and_every_holder() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    let elsewhere = live(scene.replica().open(&wiki(), begun.cookie.as_bytes()).await.unwrap());
+    let follower = tokio::spawn(Arc::clone(scene.replica()).run());
+    settle().await;
+    scene.sessions.end(&begun.session, EndReason::SignOut).await.unwrap();
+    assert!(begun.session.has_ended());
+    settle().await;
+    assert!(elsewhere.has_ended());
+    for sessions in [&scene.sessions, scene.replica()] {
+        assert_eq!(why(sessions.open(&wiki(), begun.cookie.as_bytes()).await.unwrap()), WhyNot::Missing);
+        assert_eq!(sessions.cache.len(), 0);
+    }
+    scene.sessions.end(&begun.session, EndReason::SignOut).await.unwrap();
+    assert!(scene.sessions.end_by_key(begun.session.store_key(), EndReason::Revoked).await.unwrap().is_none());
+    assert!(scene.sessions.reload(&begun.session).await.unwrap().is_none());
+    follower.abort();
+}
+
+#[tokio::test]
+async fn an_end_that_the_store_does_not_take_is_an_error_and_the_session_goes_on() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    scene.store.away.store(true, Ordering::SeqCst);
+    assert!(scene.sessions.end(&begun.session, EndReason::SignOut).await.is_err());
+    scene.store.away.store(false, Ordering::SeqCst);
+    live(scene.open(&begun.cookie).await);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_missed_changes_looks_again() {
+    let scene = Scene::new();
+    let (alice, bob) = (scene.begin("alice").await, scene.begin("bob").await);
+    let held = live(scene.replica().open(&wiki(), alice.cookie.as_bytes()).await.unwrap());
+    let other = live(scene.replica().open(&wiki(), bob.cookie.as_bytes()).await.unwrap());
+    let follower = tokio::spawn(Arc::clone(scene.replica()).run());
+    settle().await;
+    scene.sessions.end(&alice.session, EndReason::SignOut).await.unwrap();
+    scene.sessions.note_upstream(&bob.session, "tools").await.unwrap();
+    // More than a listener may be behind, in one go.
+    for id in 0..3_000_u32 {
+        let mut name = [0; 18];
+        name[..4].copy_from_slice(&id.to_be_bytes());
+        let key = StoreKey::of("https://x.example", &wiki(), &crate::secret::SessionId::new(name));
+        scene.store.memory.remove(key).await.unwrap();
+    }
+    settle().await;
+    assert!(held.has_ended());
+    assert!(!other.has_ended() && !other.is_current());
+    follower.abort();
+}
+
+#[tokio::test]
+async fn ending_by_sid_ends_that_session_and_by_subject_all_of_them() {
+    let scene = Scene::new();
+    let sid = |sid: &str| NewSession { sid: Some(sid.into()), ..scene.login("alice") };
+    let first = scene.sessions.begin(sid("one")).await.unwrap();
+    let second = scene.sessions.begin(sid("two")).await.unwrap();
+    let bob = scene.begin("bob").await;
+    let name = IndexName::Sid { issuer: ISSUER, sid: "one" };
+    let ended = scene.sessions.end_by_index(name, None, EndReason::BackChannelLogout).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended.first().unwrap().store_key, first.session.store_key());
+    assert!(matches!(scene.open(&first.cookie).await, Opened::None(_)));
+    live(scene.open(&second.cookie).await);
+    // The replica does not have it open: the session ends all the same, there are just no tokens to revoke.
+    let name = IndexName::Subject { issuer: ISSUER, subject: "alice" };
+    let ended = scene.replica().end_by_index(name, None, EndReason::Revoked).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    assert!(ended.first().unwrap().opened.is_none());
+    assert!(scene.replica().open(&wiki(), second.cookie.as_bytes()).await.is_ok());
+    live(scene.open(&bob.cookie).await);
+    let nobody = IndexName::Subject { issuer: "https://other.example", subject: "bob" };
+    assert!(scene.sessions.end_by_index(nobody, None, EndReason::Revoked).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_begun_under_an_older_key_are_found_by_index_and_listed() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    let rotated = scene.other(settings(&[2, 1]), NAMESPACE, clients());
+    assert_eq!(rotated.list().await.unwrap().len(), 1);
+    let name = IndexName::Subject { issuer: ISSUER, subject: "alice" };
+    assert_eq!(rotated.end_by_index(name, None, EndReason::Revoked).await.unwrap().len(), 1);
+    assert!(matches!(rotated.open(&wiki(), begun.cookie.as_bytes()).await.unwrap(), Opened::None(_)));
+}
+
+#[tokio::test]
+async fn sessions_are_listed_without_their_cookies() {
+    let scene = Scene::new();
+    scene.begin("alice").await;
+    scene.begin("bob").await;
+    let mut names: Vec<_> = scene.sessions.list().await.unwrap().into_iter().map(|one| one.card.subject).collect();
+    names.sort();
+    assert_eq!(names, ["alice", "bob"]);
+    let own = scene.sessions.of_subject(ISSUER, "alice").await.unwrap();
+    assert_eq!(own.len(), 1);
+    let own = own.first().unwrap();
+    assert_eq!((own.card.host.as_str(), own.card.has_refresh_token), ("wiki.example.com", true));
+    assert_eq!((own.last_use.as_seconds(), own.absolute_expiry.as_seconds()), (NOW, NOW + 36_000));
+}
