@@ -8,6 +8,7 @@ pub mod cookie;
 pub mod entropy;
 pub mod oidc;
 pub mod origin;
+pub mod policy;
 pub mod provider;
 pub mod return_to;
 pub mod secret;

@@ -1,0 +1,168 @@
+//! Whether somebody may in: rules over claims with three values, so that what is not known never lets anybody in.
+
+use serde_json::Value;
+
+use crate::claims::Identity;
+
+use super::access::Access;
+use super::email_domain::domain_of;
+
+/// The answer to "may this person in?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Yes.
+    Allowed,
+    /// No.
+    Denied(DenyReason),
+}
+
+/// Why somebody may not in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenyReason {
+    /// The claims are there, and they do not match.
+    NotAllowed,
+    /// A claim that the rule asks for is missing, or is of another kind than the rule.
+    ClaimMissing,
+    /// The rule looks at the e-mail address, which the provider does not vouch for.
+    EmailNotVerified,
+    /// The person is in more groups than the provider puts into a token, so that it put in none.
+    GroupsOverage,
+}
+
+impl DenyReason {
+    /// The stable reason code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not-allowed",
+            Self::ClaimMissing => "claim-missing",
+            Self::EmailNotVerified => "email-not-verified",
+            Self::GroupsOverage => "groups-overage",
+        }
+    }
+}
+
+/// What a rule comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Passes,
+    Fails,
+    /// Neither: something it needs is not known.
+    Unknown(DenyReason),
+}
+
+impl Verdict {
+    const fn of(passes: bool) -> Self {
+        if passes { Self::Passes } else { Self::Fails }
+    }
+}
+
+/// Decides whether `identity` may in.
+pub fn decide(access: &Access, identity: &Identity) -> Decision {
+    match verdict(access, identity) {
+        Verdict::Passes => Decision::Allowed,
+        Verdict::Fails => Decision::Denied(DenyReason::NotAllowed),
+        Verdict::Unknown(reason) => Decision::Denied(reason),
+    }
+}
+
+fn verdict(access: &Access, identity: &Identity) -> Verdict {
+    match access {
+        Access::Anyone => Verdict::Passes,
+        Access::All(rules) => combined(rules, identity, Verdict::Fails, Verdict::Passes),
+        Access::Any(rules) => combined(rules, identity, Verdict::Passes, Verdict::Fails),
+        Access::Not(rule) => match verdict(rule, identity) {
+            Verdict::Passes => Verdict::Fails,
+            Verdict::Fails => Verdict::Passes,
+            unknown @ Verdict::Unknown(_) => unknown,
+        },
+        Access::Contains { claim, value } => match claim_value(claim, identity) {
+            Ok(Value::Array(items)) => contains(&items, value),
+            Ok(other) => equals(&other, value),
+            Err(reason) => Verdict::Unknown(reason),
+        },
+        Access::Equals { claim, value } => match claim_value(claim, identity) {
+            Ok(found) => equals(&found, value),
+            Err(reason) => Verdict::Unknown(reason),
+        },
+        Access::EmailDomain(domain) => match verified_email(identity) {
+            Ok(address) => match domain_of(&address) {
+                Some(found) => Verdict::of(found == *domain),
+                None => Verdict::Unknown(DenyReason::NotAllowed),
+            },
+            Err(reason) => Verdict::Unknown(reason),
+        },
+    }
+}
+
+/// `all` ends at the first rule that fails, `any` at the first that passes; else one unknown makes the whole unknown.
+fn combined(rules: &[Access], identity: &Identity, decisive: Verdict, otherwise: Verdict) -> Verdict {
+    let mut outcome = match rules {
+        // No rule at all is nobody's intention.
+        [] => Verdict::Unknown(DenyReason::NotAllowed),
+        _ => otherwise,
+    };
+    for rule in rules {
+        match verdict(rule, identity) {
+            found if found == decisive => return decisive,
+            unknown @ Verdict::Unknown(_) if outcome == otherwise => outcome = unknown,
+            _ => {}
+        }
+    }
+    outcome
+}
+
+fn claim_value(name: &str, identity: &Identity) -> Result<Value, DenyReason> {
+    // An address that nobody has verified is whatever its owner typed.
+    if name == "email" {
+        return verified_email(identity).map(Value::String);
+    }
+    identity.value(name).filter(|value| !value.is_null()).ok_or(match name {
+        "groups" if has_groups_overage(identity) => DenyReason::GroupsOverage,
+        _ => DenyReason::ClaimMissing,
+    })
+}
+
+fn verified_email(identity: &Identity) -> Result<String, DenyReason> {
+    match &identity.email {
+        None => Err(DenyReason::ClaimMissing),
+        Some(_) if !identity.email_verified => Err(DenyReason::EmailNotVerified),
+        Some(address) => Ok(address.clone()),
+    }
+}
+
+/// Entra ID leaves the groups out over a number of them, and says so by one of these claims.
+fn has_groups_overage(identity: &Identity) -> bool {
+    let members = identity.claims.members();
+    let distributed = members.get("_claim_names").and_then(|names| names.get("groups")).is_some();
+    distributed || members.get("hasgroups").is_some_and(|value| *value != Value::Bool(false))
+}
+
+fn contains(items: &[Value], wanted: &Value) -> Verdict {
+    let mut outcome = Verdict::Fails;
+    for item in items {
+        match equals(item, wanted) {
+            Verdict::Passes => return Verdict::Passes,
+            unknown @ Verdict::Unknown(_) => outcome = unknown,
+            Verdict::Fails => {}
+        }
+    }
+    outcome
+}
+
+/// Values of different kinds are not comparable: `not` over such a rule must not let anybody in.
+fn equals(found: &Value, wanted: &Value) -> Verdict {
+    match (found, wanted) {
+        (Value::String(found), Value::String(wanted)) => Verdict::of(found == wanted),
+        (Value::Bool(found), Value::Bool(wanted)) => Verdict::of(found == wanted),
+        (Value::Number(found), Value::Number(wanted)) => {
+            Verdict::of(found == wanted || (found.is_f64() && found.as_f64() == wanted.as_f64()))
+        }
+        (Value::Array(found), Value::Array(wanted)) => Verdict::of(found == wanted),
+        _ => Verdict::Unknown(DenyReason::ClaimMissing),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Access rules over claims: pure decisions.
+
+pub mod access;
+mod decide;
+mod email_domain;
+
+pub use decide::{Decision, DenyReason, decide};
