@@ -14,3 +14,4 @@ pub mod return_to;
 pub mod secret;
 pub mod session;
 pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,109 @@
+//! Why a request got no answer from its application, or why an application cannot be spoken to.
+
+use http::HeaderName;
+use hyper_util::client::legacy;
+
+use super::template::UnusableValue;
+use super::upgrade::UpgradeRefused;
+
+/// A request that was not forwarded, or whose answer cannot be used.
+///
+/// Nothing of it is repeated: only what was never begun is tried on another connection.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection (502).
+    #[error("the upstream cannot be reached")]
+    Unreachable(#[source] legacy::Error),
+    /// No connection in time, TLS included (502).
+    #[error("the upstream did not accept a connection in time")]
+    ConnectTimeout,
+    /// The head of the answer did not come in time (504).
+    #[error("the upstream did not answer in time")]
+    ResponseTimeout,
+    /// The answer is not one (502).
+    #[error("the upstream's answer cannot be used")]
+    BadAnswer(#[source] BadAnswer),
+    /// A value cannot be sent as a header (502 `claim-not-a-header`).
+    #[error("a value cannot be sent as the header {header}")]
+    ClaimNotAHeader {
+        /// The header.
+        header: HeaderName,
+        /// What is wrong with the value.
+        source: UnusableValue,
+    },
+    /// The request has been here before (508).
+    #[error("the request came back to this gateway")]
+    Loop,
+    /// An upgrade that is no WebSocket handshake (400).
+    #[error("the upgrade is refused")]
+    UpgradeRefused(#[from] UpgradeRefused),
+    /// The session ended while the upload went on (401).
+    #[error("the session ended while the upload went on")]
+    SessionEnded,
+    /// The upstream says that the header is too large with what the gateway has added (502).
+    #[error("the header is too large for the upstream")]
+    HeadTooLarge,
+    /// The body that comes from the browser is malformed or broke off (400; mostly nobody is left to read it).
+    #[error("the body of the request broke off")]
+    RequestBody(#[source] legacy::Error),
+    /// The path and query make no request target (400).
+    #[error("the request target cannot be sent")]
+    Target(#[from] http::Error),
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAnswer {
+    /// It is not HTTP, or the connection broke before the head was complete.
+    #[error("the answer is malformed or incomplete")]
+    Malformed(#[source] legacy::Error),
+    /// 101 although nothing was asked, or to another protocol than asked.
+    #[error("the upstream changes the protocol to one that was not asked for")]
+    Upgrade,
+    /// Framing that two readers could take differently (RFC 9112 §6.3).
+    #[error("the framing of the answer is ambiguous")]
+    Framing,
+    /// Interim answers without end.
+    #[error("the upstream sends interim answers without end")]
+    Interim,
+}
+
+/// Why an application cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidUpstream {
+    /// The target's host is neither a name nor an address.
+    #[error("the target's host is neither a name nor an address")]
+    Host,
+    /// The CA certificates cannot be used.
+    #[error("the certificates of ca_file cannot be used")]
+    Certificates(#[source] rustls::Error),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The header belongs to the message itself.
+    #[error("the header {0} cannot be set by a template")]
+    Header(HeaderName),
+    /// The prefix cannot be a header or a path.
+    #[error("the path prefix is not a path")]
+    Prefix,
+}
+
+impl UpstreamError {
+    /// Sorts the pooled client's errors.
+    pub(super) fn of(error: legacy::Error) -> Self {
+        use super::connector::ConnectError;
+        use std::error::Error as _;
+        let source = error.source();
+        if error.is_connect() {
+            let late = source
+                .and_then(|source| source.downcast_ref::<ConnectError>())
+                .is_some_and(|error| matches!(error, ConnectError::Timeout));
+            return if late { Self::ConnectTimeout } else { Self::Unreachable(error) };
+        }
+        match source.and_then(|source| source.downcast_ref::<hyper::Error>()) {
+            // Of what is ours to do wrong, only the body can fail: it is the browser's.
+            Some(cause) if cause.is_user() => Self::RequestBody(error),
+            _ => Self::BadAnswer(BadAnswer::Malformed(error)),
+        }
+    }
+}

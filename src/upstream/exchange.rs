@@ -1,0 +1,56 @@
+//! What one request and its answer tell each other: that the upload moves on, that interim answers pile up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+
+/// Interim answers (RFC 9110 §15.2) before the upstream is taken for broken.
+const INTERIM_LIMIT: u32 = 16;
+
+/// Shared by the request's body, the connection and the one who waits for the answer.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    moved: AtomicBool,
+    uploading: AtomicBool,
+    interim: AtomicU32,
+    waiting: AtomicWaker,
+}
+
+impl Exchange {
+    /// A part of the request's body has gone out.
+    pub(super) fn body_moved(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is more of the request's body to come.
+    pub(super) fn set_uploading(&self, uploading: bool) {
+        self.uploading.store(uploading, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploading.load(Ordering::Relaxed)
+    }
+
+    /// Whether the body has moved since this was asked last.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// Ready once there have been too many interim answers.
+    pub(super) fn poll_flooded(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waiting.register(cx.waker());
+        if self.interim.load(Ordering::Relaxed) > INTERIM_LIMIT { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Counts the interim answers to `request`; hyper's server cannot send them on, so they end here.
+    pub(super) fn watch<B>(self: &Arc<Self>, request: &mut http::Request<B>) {
+        let exchange = Arc::clone(self);
+        hyper::ext::on_informational(request, move |_| {
+            if exchange.interim.fetch_add(1, Ordering::Relaxed) >= INTERIM_LIMIT {
+                exchange.waiting.wake();
+            }
+        });
+    }
+}

@@ -1,0 +1,172 @@
+//! The outgoing request: the inbound one without what must not travel, with what we say.
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme as UriScheme, Uri};
+use http::{HeaderName, Version};
+use hyper::body::{Body as _, Incoming};
+
+use super::connector::authority;
+use super::error::{InvalidUpstream, UpstreamError};
+use super::forwarded::ForwardedContext;
+use super::hop_by_hop;
+use super::managed::{ManagedSet, may_be_set};
+use super::prefix::Prefix;
+use super::principal::{Principal, SharedGuard};
+use super::settings::{Target, UpstreamSettings};
+use super::template::{HeaderTemplate, RequestValues};
+use super::upgrade::WebSocketHandshake;
+use super::via::Via;
+use crate::cookie;
+
+/// What the gateway has decided about a request that goes out.
+pub struct Outgoing<'a> {
+    /// The canonical path, prefix included: what was matched is what is sent.
+    pub path: &'a str,
+    /// The query as it came.
+    pub query: Option<&'a str>,
+    /// Who asks; empty for requests without identity.
+    pub principal: Principal<'a>,
+    /// How the request came.
+    pub forwarded: ForwardedContext<'a>,
+    /// The upgrade it asks for.
+    pub upgrade: Option<WebSocketHandshake>,
+    /// The session that carries it, if one does.
+    pub guard: Option<SharedGuard>,
+}
+
+/// How requests to one application are written.
+#[derive(Debug)]
+pub(super) struct RequestComposer {
+    authority: Authority,
+    /// What `Host` says when the browser's is not passed on.
+    own_host: Option<HeaderValue>,
+    prefix: Option<Prefix>,
+    headers: Vec<(HeaderName, HeaderTemplate)>,
+}
+
+impl RequestComposer {
+    pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, InvalidUpstream> {
+        let (authority, default_port) = match &settings.target {
+            Target::Http { host, port } => (authority(host, *port)?, 80),
+            Target::Https { host, port } => (authority(host, *port)?, 443),
+            // A name is needed for the request target; it says nothing about where the socket is.
+            Target::Unix(_) => (Authority::from_static("localhost"), 80),
+        };
+        let own_host = if settings.pass_host {
+            None
+        } else {
+            let shown = if authority.port_u16() == Some(default_port) { authority.host() } else { authority.as_str() };
+            Some(HeaderValue::from_str(shown).map_err(|_| InvalidUpstream::Host)?)
+        };
+        if let Some((name, _)) = settings.headers.iter().find(|(name, _)| !may_be_set(name)) {
+            return Err(InvalidUpstream::Header(name.clone()));
+        }
+        let prefix = settings.strip_prefix.as_deref().map(Prefix::new).transpose()?;
+        Ok(Self { authority, own_host, prefix, headers: settings.headers.clone() })
+    }
+
+    pub(super) const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(super) const fn prefix(&self) -> Option<&Prefix> {
+        self.prefix.as_ref()
+    }
+
+    /// Whether the upstream sees another `Host` than the browser.
+    pub(super) const fn hides_host(&self) -> bool {
+        self.own_host.is_some()
+    }
+
+    /// Rewrites `parts` in place. The order matters: what `Connection` names goes first, then the managed names, and
+    /// only then is anything of ours set.
+    pub(super) fn compose(
+        &self,
+        parts: &mut Parts,
+        body: &Incoming,
+        outgoing: &Outgoing<'_>,
+        managed: &ManagedSet,
+        via: &Via,
+    ) -> Result<(), UpstreamError> {
+        parts.uri = self.target(&parts.uri, outgoing)?;
+        parts.version = Version::HTTP_11;
+        let headers = &mut parts.headers;
+        let chunked = headers.contains_key(TRANSFER_ENCODING);
+        hop_by_hop::strip_request(headers);
+        managed.strip(headers);
+        cookie::remove_gateway_cookies(headers);
+        protect(headers);
+        frame(headers, chunked, body);
+        via.mark(headers).map_err(|_| UpstreamError::Loop)?;
+        let host = self.set_host(headers, outgoing)?;
+        outgoing.forwarded.set(headers, &host, self.prefix.as_ref().map(Prefix::value));
+        let values = RequestValues { id: outgoing.forwarded.request_id, host: outgoing.forwarded.host.as_str() };
+        for (name, template) in &self.headers {
+            let rendered = template
+                .render(&outgoing.principal, values)
+                .map_err(|source| UpstreamError::ClaimNotAHeader { header: name.clone(), source })?;
+            if let Some(mut value) = rendered {
+                value.set_sensitive(value.is_sensitive() || *name == AUTHORIZATION);
+                headers.insert(name.clone(), value);
+            }
+        }
+        if let Some(handshake) = outgoing.upgrade {
+            handshake.set(headers);
+        }
+        Ok(())
+    }
+
+    /// The request target: the canonical path and the query, byte for byte.
+    fn target(&self, inbound: &Uri, outgoing: &Outgoing<'_>) -> Result<Uri, UpstreamError> {
+        let path =
+            self.prefix.as_ref().map_or(outgoing.path, |prefix| prefix.strip(outgoing.path).unwrap_or(outgoing.path));
+        let as_it_came =
+            inbound.path_and_query().filter(|_| inbound.path() == path && inbound.query() == outgoing.query);
+        let path_and_query = match (as_it_came, outgoing.query) {
+            (Some(path_and_query), _) => path_and_query.clone(),
+            (None, None) => PathAndQuery::try_from(path).map_err(http::Error::from)?,
+            (None, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).map_err(http::Error::from)?,
+        };
+        let mut target = http::uri::Parts::default();
+        target.scheme = Some(UriScheme::HTTP);
+        target.authority = Some(self.authority.clone());
+        target.path_and_query = Some(path_and_query);
+        Ok(Uri::from_parts(target).map_err(http::Error::from)?)
+    }
+
+    /// Sets `Host`; the answer is the canonical host the browser asked for.
+    fn set_host(&self, headers: &mut HeaderMap, outgoing: &Outgoing<'_>) -> Result<HeaderValue, UpstreamError> {
+        let canonical = outgoing.forwarded.host.as_str();
+        let host = match headers.get(HOST) {
+            // Nearly always the same bytes: then the value is shared instead of made.
+            Some(value) if value == canonical => value.clone(),
+            _ => HeaderValue::from_str(canonical).map_err(http::Error::from)?,
+        };
+        headers.insert(HOST, self.own_host.as_ref().unwrap_or(&host).clone());
+        Ok(host)
+    }
+}
+
+/// Keeps credentials out of anybody's `Debug`.
+fn protect(headers: &mut HeaderMap) {
+    if let http::header::Entry::Occupied(mut cookies) = headers.entry(COOKIE) {
+        cookies.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
+}
+
+/// Says once and unmistakably how long the body is.
+fn frame(headers: &mut HeaderMap, chunked: bool, body: &Incoming) {
+    if chunked {
+        // hyper would send a GET without its body unless told that there is one.
+        headers.remove(CONTENT_LENGTH);
+        if !body.is_end_stream() {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    } else if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some()
+        && let Some(length) = body.size_hint().exact()
+    {
+        // Equal lengths on several lines: one says it all.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}

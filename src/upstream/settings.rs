@@ -1,0 +1,79 @@
+//! Where an application is and how it is spoken to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+use rustls::pki_types::{CertificateDer, ServerName};
+
+use super::template::HeaderTemplate;
+
+/// Where an application listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Plain HTTP over TCP.
+    Http {
+        /// Name or address to connect to.
+        host: String,
+        /// Port to connect to.
+        port: u16,
+    },
+    /// HTTP over TLS.
+    Https {
+        /// Name or address to connect to.
+        host: String,
+        /// Port to connect to.
+        port: u16,
+    },
+    /// HTTP over a Unix socket.
+    Unix(PathBuf),
+}
+
+/// How the upstream's certificate is judged.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTls {
+    /// Certificates of `ca_file`; when there are any, they alone are trusted.
+    pub ca_certificates: Vec<CertificateDer<'static>>,
+    /// The name in the certificate, when it is not the target's host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// Deadlines; there is none for a whole exchange, because streams live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// For a connection, TLS included; over it 502.
+    pub connect: Duration,
+    /// From the request to the head of the answer; over it 504.
+    pub response_header: Duration,
+    /// Of silence inside an answer's body; over it the answer is cut.
+    pub idle: Duration,
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            response_header: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+        }
+    }
+}
+
+/// One application.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// The name in logs and metrics.
+    pub name: String,
+    /// Where it listens.
+    pub target: Target,
+    /// How its certificate is judged.
+    pub tls: UpstreamTls,
+    /// Whether it sees the browser's `Host` or the target's.
+    pub pass_host: bool,
+    /// The path prefix that is taken off, if any: `/wiki` without a final slash.
+    pub strip_prefix: Option<String>,
+    /// Headers to set, each from its template.
+    pub headers: Vec<(HeaderName, HeaderTemplate)>,
+    /// Deadlines.
+    pub timeouts: UpstreamTimeouts,
+}
