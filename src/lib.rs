@@ -12,6 +12,7 @@ pub mod policy;
 pub mod provider;
 pub mod return_to;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod upstream;

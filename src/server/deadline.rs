@@ -1,0 +1,94 @@
+//! The deadlines between two answers: for a header, and for an idle connection.
+//!
+//! hyper's own header timeout runs while a connection is idle, too, so it cannot tell the two apart. These are looked at
+//! after hyper has done what it could; a busy connection never winds up a timer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use super::occupancy::Occupancy;
+
+/// Which deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    /// A header was not complete in time, or the connection began with silence.
+    Header,
+    /// No further request came.
+    Idle,
+}
+
+/// The two deadlines of one connection.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    occupancy: Arc<Occupancy>,
+    header: Duration,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    armed: Armed,
+}
+
+/// What the timer runs for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Armed {
+    Nothing,
+    /// The header after so many answers.
+    Header(u32),
+    /// Idle since so many answers.
+    Idle(u32),
+}
+
+impl Deadline {
+    pub(super) const fn new(occupancy: Arc<Occupancy>, header: Duration, idle: Duration) -> Self {
+        Self { occupancy, header, idle, timer: None, armed: Armed::Nothing }
+    }
+
+    pub(super) fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
+    }
+
+    /// Ready when one has passed. An idle connection may live up to twice as long as it should: the timer is not wound up
+    /// for every request, but looked at when it fires.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        if self.occupancy.is_serving() || self.occupancy.is_tunnel() {
+            return Poll::Pending;
+        }
+        let answered = self.occupancy.answered();
+        if self.occupancy.has_begun_header() {
+            if self.armed != Armed::Header(answered) {
+                self.arm(Armed::Header(answered), self.header);
+            }
+            ready!(self.poll_timer(cx));
+            return Poll::Ready(Expired::Header);
+        }
+        loop {
+            if !matches!(self.armed, Armed::Idle(_)) {
+                self.arm(Armed::Idle(answered), self.idle);
+            }
+            ready!(self.poll_timer(cx));
+            if self.armed == Armed::Idle(answered) {
+                return Poll::Ready(Expired::Idle);
+            }
+            self.armed = Armed::Nothing;
+        }
+    }
+
+    fn arm(&mut self, armed: Armed, after: Duration) {
+        self.armed = armed;
+        let sleep = tokio::time::sleep(after);
+        match &mut self.timer {
+            Some(timer) => timer.set(sleep),
+            None => self.timer = Some(Box::pin(sleep)),
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Who is told that connections come and go.
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionEnd {
+    /// One side closed it between two requests, it was idle for long, or it became a tunnel.
+    Finished,
+    /// What came was refused by the parser, with 400 or 431 and without a page.
+    Malformed(Malformed),
+    /// No request's header was complete in time.
+    HeaderTimeout,
+    /// The peer did not take its answer.
+    WriteTimeout,
+    /// It broke in the middle of a request or an answer.
+    Broken,
+    /// It was still busy when the time to shut down was over.
+    Drained,
+}
+
+/// What was malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Malformed {
+    /// Not HTTP/1, or not well-formed.
+    Syntax,
+    /// More header fields or bytes than are read at all.
+    TooLarge,
+    /// HTTP/2 where HTTP/1 is spoken.
+    Http2,
+}
+
+impl Malformed {
+    /// The kind as metrics name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax",
+            Self::TooLarge => "too-large",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+/// Counts connections.
+pub trait ConnectionObserver: Send + Sync + 'static {
+    /// A connection has been accepted.
+    fn opened(&self);
+    /// Its HTTP has ended; as a tunnel it may live on.
+    fn closed(&self, end: ConnectionEnd);
+}
+
+impl ConnectionEnd {
+    /// Sorts hyper's errors.
+    pub(super) fn of(error: &hyper::Error) -> Self {
+        if error.is_parse_version_h2() {
+            Self::Malformed(Malformed::Http2)
+        } else if error.is_parse_too_large() {
+            Self::Malformed(Malformed::TooLarge)
+        } else if error.is_parse() {
+            Self::Malformed(Malformed::Syntax)
+        } else {
+            Self::Broken
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether a connection is at work: socket and service tell, the deadlines ask.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+/// The state of one connection. All who share it run in one task: the order of the atomics does not matter.
+#[derive(Debug)]
+pub(super) struct Occupancy {
+    serving: AtomicBool,
+    header_begun: AtomicBool,
+    has_body: AtomicBool,
+    tunnel: AtomicBool,
+    stalled: AtomicBool,
+    answered: AtomicU32,
+}
+
+impl Default for Occupancy {
+    fn default() -> Self {
+        Self {
+            serving: AtomicBool::new(false),
+            // At the start silence is as bad as slowness.
+            header_begun: AtomicBool::new(true),
+            has_body: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            answered: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Occupancy {
+    /// Bytes have come; between two requests they begin a header.
+    pub(super) fn received(&self) {
+        if !self.is_serving() {
+            self.header_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A request's header is complete; a body may follow.
+    pub(super) fn begin(self: Arc<Self>, has_body: bool) -> Serving {
+        self.has_body.store(has_body, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Relaxed);
+        Serving(self)
+    }
+
+    /// The connection is HTTP no more.
+    pub(super) fn become_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer has not taken its answer in time.
+    pub(super) fn stall(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
+    }
+
+    /// Whether a header is waited for, not just any next request.
+    pub(super) fn has_begun_header(&self) -> bool {
+        self.header_begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last request came with a body, of which some may still be on its way.
+    pub(super) fn has_body(&self) -> bool {
+        self.has_body.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is HTTP no more.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer has not taken its answer in time.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// How many requests have been answered.
+    pub(super) fn answered(&self) -> u32 {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+/// Held while a request is being answered.
+#[derive(Debug)]
+pub(super) struct Serving(Arc<Occupancy>);
+
+impl Serving {
+    pub(super) fn occupancy(&self) -> &Occupancy {
+        &self.0
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.answered.fetch_add(1, Ordering::Relaxed);
+        self.0.header_begun.store(false, Ordering::Relaxed);
+        self.0.serving.store(false, Ordering::Relaxed);
+    }
+}
+
+pin_project! {
+    /// The body of an answer; the request counts as being answered until it is gone.
+    pub(super) struct ServedBody<B> {
+        #[pin]
+        inner: B,
+        serving: Serving,
+    }
+}
+
+impl<B> ServedBody<B> {
+    pub(super) const fn new(inner: B, serving: Serving) -> Self {
+        Self { inner, serving }
+    }
+}
+
+impl<B: Body> Body for ServedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.project().inner.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,66 @@
+//! Where the gateway listens and what it puts up with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Limits on what comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Header fields of a request; over it 431.
+    pub headers: usize,
+    /// Bytes of all header fields; over it 431.
+    pub header_bytes: usize,
+    /// Bytes of the request target; over it 414.
+    pub target_bytes: usize,
+    /// Bytes of all `Cookie` fields; over it 431.
+    pub cookie_bytes: usize,
+    /// Until the header is complete; over it the connection is closed.
+    pub header_timeout: Duration,
+    /// Between requests on one connection.
+    pub keep_alive: Duration,
+    /// Connections at once; over it new ones wait.
+    pub connections: usize,
+    /// Before the listeners close at shutdown, so that a load balancer notices (none on SIGINT).
+    pub drain_delay: Duration,
+    /// For requests in flight at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            headers: 100,
+            header_bytes: 16 << 10,
+            target_bytes: 8 << 10,
+            cookie_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            connections: 10_000,
+            drain_delay: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The `[listen]` section.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// Where browsers or the ingress connect.
+    pub address: ListenAddress,
+    /// Where probes and metrics are asked.
+    pub probe_address: ListenAddress,
+    /// How long the start may wait for the provider before the gateway says that it is ready.
+    pub startup_grace: Duration,
+    /// Limits.
+    pub limits: Limits,
+}
