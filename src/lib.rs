@@ -2,6 +2,7 @@
 //!
 //! The library holds everything but the arguments of the process; `ARCHITECTURE.md` is the map.
 
+pub mod admin;
 pub mod claims;
 pub mod clock;
 pub mod cookie;

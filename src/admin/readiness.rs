@@ -1,0 +1,115 @@
+//! Whether requests may come, and what is away.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The life of the process, in the only direction it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Listeners are being bound and the provider's metadata is being fetched.
+    Starting = 0,
+    /// Requests may come.
+    Ready = 1,
+    /// The process ends; no new requests, please.
+    Draining = 2,
+}
+
+/// The state behind `/readyz`.
+///
+/// Once ready it stays so until the process drains: what is shared by all replicas (provider, store) may be away,
+/// and taking every replica out of service would make that worse. `?verbose` says what is away.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    phase: AtomicU8,
+    conditions: Mutex<Vec<(String, Condition)>>,
+}
+
+/// Whether one thing the gateway leans on is there; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Condition(Arc<AtomicBool>);
+
+impl Condition {
+    /// Says whether it is there.
+    pub fn set(&self, there: bool) {
+        self.0.store(there, Ordering::Relaxed);
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Readiness {
+    /// Starting, with no conditions.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The start is over; without effect once draining.
+    pub fn set_ready(&self) {
+        self.phase.fetch_max(Phase::Ready as u8, Ordering::AcqRel);
+    }
+
+    /// The process is about to end.
+    pub fn set_draining(&self) {
+        self.phase.fetch_max(Phase::Draining as u8, Ordering::AcqRel);
+    }
+
+    /// Where in its life the process is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Draining,
+        }
+    }
+
+    /// A condition to show under `name`, away until it is set; the same name is the same condition.
+    ///
+    /// Names are shown to whoever reaches the listener: labels of the operator, never hosts or URLs.
+    pub fn condition(&self, name: &str) -> Condition {
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, condition)) = conditions.iter().find(|(known, _)| known == name) {
+            return condition.clone();
+        }
+        let condition = Condition::default();
+        conditions.push((name.to_owned(), condition.clone()));
+        condition
+    }
+
+    /// Every condition by its name, in the order they were made.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(String, bool)> {
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.iter().map(|(name, condition)| (name.clone(), condition.is_there())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phase_never_goes_back() {
+        let readiness = Readiness::new();
+        assert_eq!(readiness.phase(), Phase::Starting);
+        readiness.set_ready();
+        assert_eq!(readiness.phase(), Phase::Ready);
+        readiness.set_draining();
+        readiness.set_ready();
+        assert_eq!(readiness.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn one_name_is_one_condition() {
+        let readiness = Readiness::new();
+        readiness.condition("store").set(true);
+        assert!(readiness.condition("store").is_there());
+        readiness.condition("provider corp");
+        assert_eq!(readiness.conditions(), [("store".to_owned(), true), ("provider corp".to_owned(), false)]);
+    }
+}
