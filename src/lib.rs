@@ -7,6 +7,7 @@ pub mod claims;
 pub mod clock;
 pub mod cookie;
 pub mod entropy;
+pub mod gateway;
 pub mod oidc;
 pub mod origin;
 pub mod policy;

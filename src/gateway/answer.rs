@@ -1,0 +1,244 @@
+//! The last step: a refusal becomes the answer for whoever waits, and every answer its line, its count and its id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body as _;
+
+use super::body::Body;
+use super::code::Code;
+use super::endpoints;
+use super::ingress::{Audience, Ingress, Refused};
+use super::refusal::Refusal;
+use super::respond::{self, RefusalContext};
+use super::route::Route;
+use super::site::Gateway;
+use crate::return_to::ReturnTo;
+use crate::session::OpenedSession;
+use crate::telemetry::access_line::AccessLine;
+use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::labels::{Limit, Outcome};
+use crate::telemetry::request_id::RequestId;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the steps have found out by the time there is an answer.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) session: Option<Arc<OpenedSession>>,
+}
+
+impl Gateway {
+    /// The answer to a request that was read.
+    pub(super) fn answer(
+        &self,
+        ingress: &Ingress,
+        response: Result<Response<Body>, Refusal>,
+        answered: &Answered,
+        started: Duration,
+    ) -> Response<Body> {
+        let (mut response, code, refused_session) = match response {
+            Ok(response) => (response, None, None),
+            Err(refusal) => {
+                let response = self.refuse(ingress, &refusal);
+                if ingress.upgrade.is_some() && response.status() == StatusCode::UNAUTHORIZED {
+                    let upstream = answered.route.as_ref().map(|route| route.upstream.name());
+                    self.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule: refusal.code.as_str() });
+                }
+                (response.map(Body::from), Some(refusal.code), refusal.session)
+            }
+        };
+        let status = response.status();
+        set_request_id(&mut response, &ingress.request_id);
+        if ingress.has_body && matches!(response.body(), Body::Own(_)) {
+            // Nobody waits for a body that goes nowhere, so there is no telling where the next request would begin.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let took = self.clock.monotonic().saturating_sub(started);
+        if let Some(route) = &answered.route {
+            let forwarded = matches!(response.body(), Body::Upstream(_));
+            let outcome = match code {
+                None if forwarded => Outcome::of_upstream(status.as_u16()),
+                None => Outcome::Login,
+                Some(_) => Outcome::of_refusal(status.as_u16()),
+            };
+            route.metrics.request(outcome);
+            if forwarded {
+                route.metrics.responded(took);
+            }
+        } else {
+            self.own_requests.request(code.map_or(Outcome::Endpoint, |_| Outcome::of_refusal(status.as_u16())));
+        }
+        let Some(access_log) = &self.access_log else { return response };
+        let session = answered.session.as_deref();
+        access_log.write(&AccessLine {
+            time_millis: self.clock.now_millis(),
+            request_id: ingress.request_id.as_str(),
+            peer: ingress.peer,
+            host: ingress.host.as_str(),
+            method: ingress.method.as_str(),
+            path: ingress.path.as_str(),
+            status: status.as_u16(),
+            code: code.map(Code::as_str),
+            upstream: answered.route.as_ref().map(|route| route.upstream.name()),
+            user: session.map(|session| self.user_in_logs(session)),
+            session: session.map(|session| session.reference()).or(refused_session.as_deref()),
+            bytes: response.body().size_hint().exact(),
+            duration_micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        });
+        response
+    }
+
+    /// The answer when a step has panicked; nothing is known any more but that.
+    #[must_use]
+    pub fn answer_panicked(&self) -> Response<Body> {
+        let id = self.request_ids.next();
+        let context = RefusalContext::new(&self.pages, id.as_str(), "");
+        let mut response = respond::problem(Code::Internal, &context).map(Body::from);
+        self.metrics.refusal(Code::Internal.as_str());
+        set_request_id(&mut response, &id);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    /// The answer to a request that was refused before it had one meaning.
+    pub(super) fn answer_refused(&self, refused: &Refused, started: Duration) -> Response<Body> {
+        let host = refused.host.as_ref().map(crate::origin::Host::as_str).unwrap_or_default();
+        let mut context = RefusalContext::new(&self.pages, refused.request_id.as_str(), host);
+        context.again = None;
+        let program = refused.audience == Audience::Program;
+        let response =
+            if program { respond::problem(refused.code, &context) } else { respond::page(refused.code, &context) };
+        let mut response = response.map(Body::from);
+        self.metrics.refusal(refused.code.as_str());
+        self.metrics.malformed(refused.detail);
+        self.own_requests.request(Outcome::of_refusal(response.status().as_u16()));
+        match refused.code {
+            Code::TargetTooLong => self.metrics.limit_reached(Limit::Target),
+            Code::HeadersTooLarge => self.metrics.limit_reached(Limit::Headers),
+            Code::MethodNotAllowed => allow(&mut response, &[Method::GET, Method::HEAD, Method::POST]),
+            _ => {}
+        }
+        let event = match refused.code {
+            Code::UpgradeRefused => AuditEvent::UpgradeDenied { upstream: None, rule: refused.detail },
+            _ => AuditEvent::HttpMalformed { kind: refused.detail },
+        };
+        self.audit_log.record(self.clock.now_millis(), Some(refused.request_id.as_str()), &event);
+        set_request_id(&mut response, &refused.request_id);
+        // What could be read in two ways says nothing reliable about where the next request begins.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(access_log) = &self.access_log {
+            access_log.write(&AccessLine {
+                time_millis: self.clock.now_millis(),
+                request_id: refused.request_id.as_str(),
+                peer: refused.peer,
+                host,
+                method: refused.method.as_str(),
+                path: "",
+                status: response.status().as_u16(),
+                code: Some(refused.code.as_str()),
+                upstream: None,
+                user: None,
+                session: None,
+                bytes: response.body().size_hint().exact(),
+                duration_micros: u64::try_from(self.clock.monotonic().saturating_sub(started).as_micros())
+                    .unwrap_or(u64::MAX),
+            });
+        }
+        response
+    }
+
+    fn refuse(&self, ingress: &Ingress, refusal: &Refusal) -> Response<Bytes> {
+        self.metrics.refusal(refusal.code.as_str());
+        if refusal.code == Code::AtCapacity {
+            self.metrics.limit_reached(Limit::Sessions);
+        }
+        let code = refusal.code;
+        refused(code, refusal.detail, ingress.request_id.as_str());
+        let return_to = match &refusal.return_to {
+            Some(path) => path.clone(),
+            None => self.return_to_here(ingress),
+        };
+        let login = self.login_link(&return_to);
+        let absolute = format!("{}{login}", self.public_url.origin_of(&ingress.host));
+        let sign_out = format!("{}?rd={}", self.endpoint("/sign_out"), encode(return_to.as_str()));
+        let mut context = self.page_context(ingress);
+        context.account = refusal.account.as_deref();
+        context.sign_out = Some(&sign_out);
+        // Where no login is offered, none is pointed at either.
+        let unauthenticated = code.description().status == StatusCode::UNAUTHORIZED && code != Code::AnonymousDenied;
+        if refusal.program || ingress.audience == Audience::Program {
+            context.login = unauthenticated.then_some(absolute.as_str());
+            return self.with_allow(ingress, respond::problem(code, &context), code);
+        }
+        if refusal.login {
+            match ingress.audience {
+                Audience::Frame => return respond::frame_unauthenticated(&context, &login),
+                Audience::Form => {
+                    let action = ingress.path_and_query();
+                    let form = refusal.form.as_deref().map(|fields| (action.as_str(), fields));
+                    return respond::form_not_sent(&context, &login, form);
+                }
+                _ => {}
+            }
+        }
+        context.again = if unauthenticated || code.is_unusable_callback() || code.is_failed_login() {
+            Some(&login)
+        } else if code.description().status.is_server_error() {
+            Some(return_to.as_str())
+        } else {
+            None
+        };
+        self.with_allow(ingress, respond::page(code, &context), code)
+    }
+
+    /// Path and query of the login that comes back to `return_to`.
+    fn login_link(&self, return_to: &ReturnTo) -> String {
+        format!("{}?rd={}", self.endpoint("/start"), encode(return_to.as_str()))
+    }
+
+    fn with_allow(&self, ingress: &Ingress, response: Response<Bytes>, code: Code) -> Response<Bytes> {
+        let mut response = response;
+        if code == Code::MethodNotAllowed {
+            let rest = ingress.path.as_str().strip_prefix(self.routes.endpoints()).unwrap_or_default();
+            allow(&mut response, endpoints::allowed(rest));
+        }
+        response
+    }
+}
+
+/// The line that says why a request was refused, as severe as its code.
+fn refused(code: Code, detail: &'static str, request_id: &str) {
+    let (code, level) = (code.as_str(), code.description().level);
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!($level, event = "request.refused", code, detail, request_id)
+        };
+    }
+    match level {
+        tracing::Level::ERROR => line!(tracing::Level::ERROR),
+        tracing::Level::WARN => line!(tracing::Level::WARN),
+        tracing::Level::INFO => line!(tracing::Level::INFO),
+        _ => line!(tracing::Level::DEBUG),
+    }
+}
+
+fn allow<B>(response: &mut Response<B>, methods: &[Method]) {
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    if let Ok(list) = HeaderValue::from_str(&list) {
+        response.headers_mut().insert(header::ALLOW, list);
+    }
+}
+
+fn set_request_id<B>(response: &mut Response<B>, id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+}
+
+fn encode(path: &str) -> String {
+    url::form_urlencoded::byte_serialize(path.as_bytes()).collect()
+}

@@ -1,0 +1,125 @@
+//! The one place that lets a request through: nothing is forwarded without the [`Permit`] that only this file makes.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::Gateway;
+use super::authenticate::Authentication;
+use super::code::Code;
+use super::cross_site::{self, CrossSite};
+use super::ingress::Ingress;
+use super::refresh::NotFresh;
+use super::refusal::Refusal;
+use super::route::Route;
+use super::settings::Anonymous;
+use crate::policy::{self, Decision};
+use crate::session::OpenedSession;
+use crate::telemetry::audit::AuditEvent;
+
+/// Leave to forward one request to one upstream, with the authority of one session or of nobody.
+#[derive(Debug)]
+pub(super) struct Permit {
+    route: Arc<Route>,
+    session: Option<Arc<OpenedSession>>,
+}
+
+impl Permit {
+    pub(super) const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    pub(super) const fn session(&self) -> Option<&Arc<OpenedSession>> {
+        self.session.as_ref()
+    }
+}
+
+/// Decides whether a request may pass: cross-site check, refresh when due, then the rules on what the refresh brought.
+pub(super) async fn authorize(
+    gateway: &Arc<Gateway>,
+    ingress: &Ingress,
+    headers: &HeaderMap,
+    route: Arc<Route>,
+    authentication: Authentication,
+) -> Result<Permit, Refusal> {
+    let session = match authentication {
+        Authentication::Public => return Ok(Permit { route, session: None }),
+        Authentication::Anonymous(why) => return anonymous(ingress, headers, route, why),
+        Authentication::Session(session) => session,
+    };
+    let same_site = if ingress.upgrade.is_some() {
+        cross_site::origin(headers, &gateway.public_url, &ingress.host).inspect_err(|rule| {
+            let (upstream, rule) = (Some(route.settings.upstream.name.as_str()), rule.as_str());
+            gateway.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule });
+        })
+    } else if cross_site::is_unsafe(&ingress.method) {
+        cross_site::check(headers, &gateway.public_url, &ingress.host)
+    } else {
+        Ok(())
+    };
+    same_site.map_err(|rule| cross_site_refusal(gateway, ingress, headers, rule, Some(&session)))?;
+    let needs_access_token = route.upstream.needs_access_token();
+    let session = match gateway.refresher.fresh(&route.known, session, needs_access_token).await {
+        Ok(session) => session,
+        Err(NotFresh::Unavailable) => return Err(Refusal::of(Code::RefreshUnavailable)),
+        Err(NotFresh::Ended(why)) => return anonymous(ingress, headers, route, why),
+        Err(NotFresh::AccessTokenExpired) if route.settings.anonymous == Anonymous::Deny => {
+            return Err(Refusal::of(Code::AccessTokenExpired));
+        }
+        Err(NotFresh::AccessTokenExpired) => {
+            let refusal = unauthenticated(ingress, headers, &route, "access-token-expired");
+            return Err(refusal.because_of(Code::AccessTokenExpired));
+        }
+    };
+    match policy::decide(&route.settings.access, session.identity()) {
+        Decision::Allowed => Ok(Permit { route, session: Some(session) }),
+        Decision::Denied(reason) => {
+            gateway.audit(
+                Some(ingress),
+                &AuditEvent::AuthzDenied {
+                    upstream: &route.settings.upstream.name,
+                    user: gateway.user_in_logs(&session),
+                    session: session.reference(),
+                    reason: reason.as_str(),
+                },
+            );
+            Err(Refusal::of(Code::Forbidden).with_detail(reason.as_str()).with_session(&session))
+        }
+    }
+}
+
+/// What the upstream gets to see of somebody who is not logged in.
+fn anonymous(ingress: &Ingress, headers: &HeaderMap, route: Arc<Route>, why: &'static str) -> Result<Permit, Refusal> {
+    match route.settings.anonymous {
+        Anonymous::Forward => Ok(Permit { route, session: None }),
+        Anonymous::Deny => Err(Refusal::of(Code::AnonymousDenied).with_detail(why)),
+        Anonymous::Login => Err(unauthenticated(ingress, headers, &route, why)),
+    }
+}
+
+fn unauthenticated(ingress: &Ingress, headers: &HeaderMap, route: &Route, why: &'static str) -> Refusal {
+    let refusal = Refusal::unauthenticated(why);
+    // Whoever brings credentials of their own is a program, and so is whoever asks an API.
+    if route.is_api(&ingress.method, &ingress.path) || headers.contains_key(http::header::AUTHORIZATION) {
+        refusal.for_a_program()
+    } else {
+        refusal
+    }
+}
+
+/// 403 for a request of another site; the session stays.
+pub(super) fn cross_site_refusal(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    headers: &HeaderMap,
+    rule: CrossSite,
+    session: Option<&OpenedSession>,
+) -> Refusal {
+    let site = cross_site::site_in_logs(headers);
+    gateway.audit(Some(ingress), &AuditEvent::CsrfDenied { rule: rule.as_str(), site });
+    let refusal = Refusal::of(Code::CrossSite).with_detail(rule.as_str());
+    match session {
+        Some(session) => refusal.with_session(session),
+        None => refusal,
+    }
+}

@@ -1,0 +1,67 @@
+//! The gateway's own endpoints, one file each.
+
+mod callback;
+mod login;
+mod own_session;
+mod sign_out;
+mod signed_out;
+mod start;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response};
+
+use super::Gateway;
+use super::code::Code;
+use super::ingress::{Inbound, Ingress};
+use super::refusal::Refusal;
+
+pub(super) use login::begin as begin_login;
+
+/// What an endpoint answers with.
+pub(super) type Answer = Result<Response<Bytes>, Refusal>;
+
+/// The methods of an endpoint (RFC 9110 §10.2.1).
+pub(super) fn allowed(rest: &str) -> &'static [Method] {
+    match rest {
+        "/sign_out" | "/logout" => &[Method::GET, Method::HEAD, Method::POST],
+        "/session/refresh" => &[Method::POST],
+        // A scanner that repeats an address by HEAD must not spend the code in it.
+        _ if rest == "/callback" || rest.starts_with("/callback/") => &[Method::GET],
+        _ => &[Method::GET, Method::HEAD],
+    }
+}
+
+/// Finds the endpoint behind the rest of a path after the prefix.
+pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: Inbound, rest: &str) -> Answer {
+    let headers = &inbound.parts.headers;
+    let known = matches!(
+        rest,
+        "/start"
+            | "/sign_in"
+            | "/login"
+            | "/sign_out"
+            | "/logout"
+            | "/signed_out"
+            | "/userinfo"
+            | "/session"
+            | "/session/refresh"
+            | "/callback"
+    ) || rest.starts_with("/callback/");
+    if !known {
+        return Err(Refusal::of(Code::NotFound));
+    }
+    if !allowed(rest).contains(&ingress.method) {
+        return Err(Refusal::of(Code::MethodNotAllowed).with_detail("method"));
+    }
+    match rest {
+        "/start" | "/sign_in" | "/login" => start::start(gateway, ingress, headers),
+        "/sign_out" | "/logout" => sign_out::sign_out(gateway, ingress, inbound).await,
+        "/signed_out" => signed_out::signed_out(gateway, ingress),
+        "/userinfo" => own_session::userinfo(gateway, ingress, headers).await,
+        "/session" => own_session::times(gateway, ingress, headers).await,
+        "/session/refresh" => own_session::refresh(gateway, ingress, headers).await,
+        _ => callback::callback(gateway, ingress, headers, rest.strip_prefix("/callback/")).await,
+    }
+}

@@ -1,0 +1,43 @@
+//! A form that was posted without a session: its fields, so that the page can hold them. Nothing is stored here, and
+//! nothing is sent on by us.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::ingress::Inbound;
+
+/// The longest form that is shown again.
+const LIMIT: usize = 64 << 10;
+/// How long a form may take to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most fields that are shown again.
+const FIELDS: usize = 1000;
+
+/// A whole body of at most `limit` bytes that comes in time.
+pub(super) async fn read(body: Incoming, limit: usize) -> Option<Bytes> {
+    let whole = tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await;
+    Some(whole.ok()?.ok()?.to_bytes())
+}
+
+/// The decoded fields, if they may be shown again: URL-encoded, from a page of this very origin, not too long.
+pub(super) async fn fields(inbound: Inbound) -> Option<Vec<(String, String)>> {
+    let Inbound { parts, body } = inbound;
+    let media = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next()?.trim();
+    let same_origin = parts.headers.get("sec-fetch-site").map(HeaderValue::as_bytes) == Some(b"same-origin");
+    if parts.method != Method::POST || !same_origin || !media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
+        return None;
+    }
+    let whole = read(body, LIMIT).await?;
+    // What is no UTF-8 could not be posted again as it was.
+    let text = std::str::from_utf8(&whole).ok()?;
+    let fields: Vec<(String, String)> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+    (fields.len() <= FIELDS
+        && !fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')))
+    .then_some(fields)
+}

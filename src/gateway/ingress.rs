@@ -1,0 +1,304 @@
+//! The first type a request becomes: one canonical host, method and path, computed once.
+//!
+//! Everything after this step decides on these values, and the very same strings go upstream. The raw target is not
+//! looked at again.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Version, header};
+use hyper::body::{Body as _, Incoming};
+
+use super::canonical_path::PathPolicy;
+use super::canonical_path::{CanonicalPath, PathError};
+use super::code::Code;
+use super::route::RouteTable;
+use crate::origin::{Host, Scheme};
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::settings::Limits;
+use crate::telemetry::request_id::RequestId;
+use crate::upstream::WebSocketHandshake;
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+/// The one view of a request: its host, method and path have one meaning. Only [`Ingress::read`] makes one.
+pub(super) struct Ingress {
+    pub(super) host: Host,
+    pub(super) method: Method,
+    pub(super) path: CanonicalPath,
+    pub(super) query: Option<String>,
+    pub(super) peer: Option<IpAddr>,
+    pub(super) audience: Audience,
+    /// The WebSocket that it asks for; there is no other upgrade.
+    pub(super) upgrade: Option<WebSocketHandshake>,
+    pub(super) request_id: RequestId,
+    /// A body comes with it, or is to come.
+    pub(super) has_body: bool,
+    _read: Read,
+}
+
+/// Keeps other files from building an [`Ingress`].
+struct Read;
+
+impl fmt::Debug for Ingress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query may hold an authorization code.
+        formatter.debug_struct("Ingress").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}
+
+/// What came with it: headers, extensions and the body. It has no `Debug`: cookies and credentials are in it.
+pub(super) struct Inbound {
+    pub(super) parts: Parts,
+    pub(super) body: Incoming,
+}
+
+/// Who waits for the answer, as far as the request tells: it decides the form of a refusal, never whether to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// A person who opens a page in a window.
+    Navigation,
+    /// A page inside another one.
+    Frame,
+    /// A person who submits a form.
+    Form,
+    /// A script or a program.
+    Program,
+}
+
+/// A request that is refused before anything is decided, with where it was going as far as that is known.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) code: Code,
+    pub(super) method: Method,
+    pub(super) audience: Audience,
+    pub(super) host: Option<Host>,
+    pub(super) peer: Option<IpAddr>,
+    /// Which rule was broken, for the log.
+    pub(super) detail: &'static str,
+    pub(super) request_id: RequestId,
+}
+
+impl Ingress {
+    /// Reads a request strictly.
+    ///
+    /// # Errors
+    /// [`Refused`] for what is over a limit, ambiguous, or meant for somebody else.
+    pub(super) fn read(
+        request: Request<Incoming>,
+        limits: &Limits,
+        scheme: Scheme,
+        routes: &RouteTable,
+        request_id: RequestId,
+    ) -> Result<(Self, Inbound), Box<Refused>> {
+        let (parts, body) = request.into_parts();
+        let peer =
+            parts.extensions.get::<ConnectionInfo>().and_then(|connection| connection.peer).map(|peer| peer.ip());
+        let audience = Audience::of(&parts);
+        let refuse = |code: Code, host: Option<Host>, detail: &'static str| {
+            Box::new(Refused { code, method: parts.method.clone(), audience, host, peer, detail, request_id })
+        };
+        if let Err((code, detail)) = within_limits(&parts, limits) {
+            return Err(refuse(code, None, detail));
+        }
+        let host = host(&parts, scheme, routes).map_err(|detail| refuse(Code::MalformedHost, None, detail))?;
+        if matches!(parts.method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
+            return Err(refuse(Code::MethodNotAllowed, Some(host), "method"));
+        }
+        if let Err(detail) = authorization(&parts) {
+            return Err(refuse(Code::MalformedHeader, Some(host), detail));
+        }
+        let upgrade = WebSocketHandshake::recognise(&parts)
+            .map_err(|_| refuse(Code::UpgradeRefused, Some(host.clone()), "upgrade"))?;
+        // No script can follow a handshake to a login, and no person sees its answer.
+        let audience = if upgrade.is_some() { Audience::Program } else { audience };
+        let Some(policy) = routes.path_policy(&host) else {
+            return Err(refuse(Code::Misdirected, Some(host), "host"));
+        };
+        let path = match canonical_path(parts.uri.path(), policy) {
+            Ok(path) => path,
+            Err(_) => return Err(refuse(Code::MalformedPath, Some(host), "path")),
+        };
+        let query = parts.uri.query().map(str::to_owned);
+        let method = parts.method.clone();
+        let has_body = !body.is_end_stream();
+        let ingress = Self { host, method, path, query, peer, audience, upgrade, request_id, has_body, _read: Read };
+        Ok((ingress, Inbound { parts, body }))
+    }
+
+    /// Path and query, as they are forwarded.
+    #[must_use]
+    pub(super) fn path_and_query(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path.as_str()),
+            None => self.path.as_str().to_owned(),
+        }
+    }
+}
+
+fn canonical_path(path: &str, policy: PathPolicy) -> Result<CanonicalPath, PathError> {
+    // A URI in absolute form may leave its path out (RFC 9110 §4.2.3).
+    CanonicalPath::parse(if path.is_empty() { "/" } else { path }, policy)
+}
+
+fn within_limits(parts: &Parts, limits: &Limits) -> Result<(), (Code, &'static str)> {
+    let target = parts.uri.path().len() + parts.uri.query().map_or(0, |query| query.len() + 1);
+    if target > limits.target_bytes {
+        return Err((Code::TargetTooLong, "target"));
+    }
+    if parts.headers.len() > limits.headers {
+        return Err((Code::HeadersTooLarge, "headers"));
+    }
+    let (mut all, mut cookies) = (0, 0);
+    for (name, value) in &parts.headers {
+        // Name, colon, space, value, line end.
+        all += name.as_str().len() + value.len() + 4;
+        if name == header::COOKIE {
+            cookies += value.len();
+        }
+    }
+    if all > limits.header_bytes + limits.cookie_bytes || all - cookies > limits.header_bytes {
+        return Err((Code::HeadersTooLarge, "header-bytes"));
+    }
+    if cookies > limits.cookie_bytes {
+        return Err((Code::HeadersTooLarge, "cookie-bytes"));
+    }
+    Ok(())
+}
+
+/// One `Host` field (RFC 9112 §3.2), which an absolute-form target must agree with.
+fn host(parts: &Parts, scheme: Scheme, routes: &RouteTable) -> Result<Host, &'static str> {
+    let mut fields = parts.headers.get_all(header::HOST).iter();
+    let field = match (fields.next(), fields.next()) {
+        (Some(field), None) => {
+            let text = field.to_str().map_err(|_| "host-characters")?;
+            // A name that is one of ours as it stands need not be taken apart.
+            Some(match routes.host(text) {
+                Some(known) => known.clone(),
+                None => Host::parse(text, scheme).map_err(|_| "host-malformed")?,
+            })
+        }
+        (Some(_), Some(_)) => return Err("host-repeated"),
+        (None, _) => None,
+    };
+    let authority = match parts.uri.authority() {
+        Some(authority) => Some(Host::parse(authority.as_str(), scheme).map_err(|_| "authority-malformed")?),
+        None => None,
+    };
+    match (field, authority) {
+        (Some(field), Some(authority)) if field != authority => Err("authority-and-host-differ"),
+        (Some(field), _) => Ok(field),
+        (None, Some(authority)) if parts.version == Version::HTTP_2 => Ok(authority),
+        (None, _) => Err("host-missing"),
+    }
+}
+
+/// At most one `Authorization` field, made of visible characters and single spaces.
+fn authorization(parts: &Parts) -> Result<(), &'static str> {
+    let mut fields = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(()) };
+    if fields.next().is_some() {
+        return Err("authorization-repeated");
+    }
+    if field.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        Ok(())
+    } else {
+        Err("authorization-characters")
+    }
+}
+
+impl Audience {
+    fn of(parts: &Parts) -> Self {
+        let field = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let reading = parts.method == Method::GET || parts.method == Method::HEAD;
+        let fetch_metadata = [SEC_FETCH_MODE, SEC_FETCH_DEST, SEC_FETCH_SITE, SEC_FETCH_USER];
+        if fetch_metadata.iter().any(|name| parts.headers.contains_key(name)) {
+            if field(SEC_FETCH_MODE) != Some("navigate") || parts.headers.contains_key(SEC_PURPOSE) {
+                return Self::Program;
+            }
+            return match field(SEC_FETCH_DEST) {
+                Some("document") if reading => Self::Navigation,
+                Some("document") if parts.method == Method::POST => Self::Form,
+                Some("iframe" | "frame" | "embed" | "object") => Self::Frame,
+                _ => Self::Program,
+            };
+        }
+        let html = field(header::ACCEPT).is_some_and(|accept| {
+            accept.split(',').any(|range| range.split(';').next().is_some_and(|media| media.trim() == "text/html"))
+        });
+        if !html || parts.headers.contains_key(X_REQUESTED_WITH) || parts.headers.contains_key(SEC_PURPOSE) {
+            return Self::Program;
+        }
+        match parts.method {
+            Method::GET | Method::HEAD => Self::Navigation,
+            Method::POST => Self::Form,
+            _ => Self::Program,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(method: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_navigation_is_what_a_person_sees_in_a_window() {
+        let navigate = |dest| [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
+        assert_eq!(Audience::of(&parts("GET", &navigate("document"))), Audience::Navigation);
+        assert_eq!(Audience::of(&parts("HEAD", &navigate("document"))), Audience::Navigation);
+        assert_eq!(Audience::of(&parts("POST", &navigate("document"))), Audience::Form);
+        assert_eq!(Audience::of(&parts("GET", &navigate("iframe"))), Audience::Frame);
+        assert_eq!(Audience::of(&parts("GET", &navigate("image"))), Audience::Program);
+        assert_eq!(Audience::of(&parts("OPTIONS", &navigate("document"))), Audience::Program);
+        assert_eq!(Audience::of(&parts("GET", &[("accept", "text/html,application/xml;q=0.9")])), Audience::Navigation);
+        assert_eq!(Audience::of(&parts("POST", &[("accept", "text/html")])), Audience::Form);
+        assert_eq!(Audience::of(&parts("GET", &[("accept", "*/*")])), Audience::Program);
+    }
+
+    #[test]
+    fn scripts_and_prefetches_are_programs_whatever_they_accept() {
+        for extra in [("x-requested-with", "XMLHttpRequest"), ("sec-purpose", "prefetch"), ("sec-fetch-mode", "cors")] {
+            assert_eq!(Audience::of(&parts("GET", &[("accept", "text/html"), extra])), Audience::Program, "{extra:?}");
+        }
+        let prefetch =
+            [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")];
+        assert_eq!(Audience::of(&parts("GET", &prefetch)), Audience::Program);
+    }
+
+    #[test]
+    fn hd_15_authorization_is_one_clean_field() {
+        assert!(authorization(&parts("GET", &[("authorization", "Bearer x")])).is_ok());
+        assert!(authorization(&parts("GET", &[("authorization", "bearer\tx")])).is_err());
+        assert!(authorization(&parts("GET", &[("authorization", "Bearer x"), ("authorization", "Bearer x")])).is_err());
+    }
+
+    #[test]
+    fn hp_10_the_host_is_given_once_and_agrees_with_the_target() {
+        let read = |headers: &[(&str, &str)], uri: &str| {
+            let mut parts = parts("GET", headers);
+            parts.uri = uri.parse().unwrap();
+            host(&parts, Scheme::Https, &RouteTable::new("/oauth2".to_owned())).map(|host| host.as_str().to_owned())
+        };
+        assert_eq!(read(&[("host", "A.example:443")], "/").as_deref(), Ok("a.example"));
+        assert_eq!(read(&[("host", "a.example")], "http://a.example/x").as_deref(), Ok("a.example"));
+        assert!(read(&[("host", "a.example")], "http://other/x").is_err());
+        assert!(read(&[("host", "a.example")], "http://user@a.example/x").is_err());
+        assert!(read(&[("host", "a.example"), ("host", "a.example")], "/").is_err());
+        assert!(read(&[("host", "")], "/").is_err());
+        assert!(read(&[], "/").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Decisions: the way of a request from ingress to upstream and back.
+//!
+//! [`Gateway::respond`] reads as that way: ingress, route, authenticate, authorize, forward. Each step takes the type
+//! that the step before made, so that none can be left out.
+
+mod answer;
+mod authenticate;
+mod authorize;
+pub mod body;
+mod callback_rate;
+pub mod canonical_path;
+pub mod code;
+mod cross_site;
+mod ending;
+mod endpoints;
+mod exchange_refresh;
+mod form;
+mod forward;
+mod ingress;
+mod keeper;
+pub mod page;
+pub mod pattern;
+mod query;
+mod refresh;
+mod refusal;
+pub mod respond;
+mod revocation;
+pub mod route;
+pub mod settings;
+mod site;
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use answer::Answered;
+use body::Body;
+use ingress::{Inbound, Ingress};
+use refusal::Refusal;
+use route::{Route, Routed};
+pub use site::{Gateway, GatewayParts};
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let request_id = self.request_ids.next();
+        let started = self.clock.monotonic();
+        let (ingress, inbound) =
+            match Ingress::read(request, &self.limits, self.public_url.scheme(), &self.routes, request_id) {
+                Ok(read) => read,
+                Err(refused) => return self.answer_refused(&refused, started),
+            };
+        let mut answered = Answered::default();
+        let response = match self.routes.route(&ingress) {
+            Routed::Nowhere => Err(Refusal::of(code::Code::NotFound)),
+            Routed::Endpoint(rest) => {
+                // Boxed: a login needs much more room than a proxied request, which would be moved along with it.
+                Box::pin(endpoints::serve(self, &ingress, inbound, &rest))
+                    .await
+                    .map(|response| response.map(Body::from))
+            }
+            Routed::Upstream(route) => self.proxy(&ingress, inbound, route, &mut answered).await,
+        };
+        self.answer(&ingress, response, &answered, started)
+    }
+
+    async fn proxy(
+        self: &Arc<Self>,
+        ingress: &Ingress,
+        inbound: Inbound,
+        route: Arc<Route>,
+        answered: &mut Answered,
+    ) -> Result<Response<Body>, Refusal> {
+        answered.route = Some(Arc::clone(&route));
+        let headers = &inbound.parts.headers;
+        let authentication = authenticate::authenticate(self, ingress, headers, &route).await?;
+        let permit = match authorize::authorize(self, ingress, headers, route, authentication).await {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                return self.turn_away(ingress, inbound, refusal).await.map(|response| response.map(Body::from));
+            }
+        };
+        answered.session = permit.session().cloned();
+        forward::forward(self, ingress, inbound, &permit).await.map(|response| response.map(Body::from))
+    }
+}

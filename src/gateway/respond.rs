@@ -1,0 +1,213 @@
+//! The one place that turns a reason into an answer: a problem for programs (RFC 9457), a page for people.
+//!
+//! An answer never shows an error's own words: only what stands in the table of reasons, and the plain values of
+//! [`RefusalContext`].
+
+use askama::Template;
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::code::{Code, Description};
+use super::page::{
+    Forbidden, FormNotSent, Frame, FrameUnauthenticated, LocalLink, LoginContinues, LoginLoop, Refusal, SignOutConfirm,
+    SignedOut, UnsentForm,
+};
+use super::settings::PagesSettings;
+
+macro_rules! content_security_policy {
+    ($ancestors:literal) => {
+        concat!(
+            "default-src 'none'; style-src 'sha256-mq/7cHoQwHx31bNIXpjqrWYKFmTvyxgN6WRi8l7oBwQ='; ",
+            "frame-ancestors ",
+            $ancestors,
+            "; base-uri 'none'"
+        )
+    };
+}
+
+/// No `form-action`: browsers apply it to the redirects behind a form too, and signing out leads to the provider.
+const POLICY: &str = content_security_policy!("'none'");
+/// The one page that is meant for a frame can be shown in one of this site.
+const POLICY_IN_FRAME: &str = content_security_policy!("'self'");
+
+/// What an answer may say besides its reason; every value is plain text, every link a checked path of this site.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusalContext<'a> {
+    /// Name and contact.
+    pub pages: &'a PagesSettings,
+    /// The request id.
+    pub request_id: &'a str,
+    /// The canonical host, for the realm of a 401.
+    pub host: &'a str,
+    /// The account that is logged in, as its person knows it.
+    pub account: Option<&'a str>,
+    /// Path and query of the link that starts again, tries again, or logs in.
+    pub again: Option<&'a str>,
+    /// Path and query of the sign-out endpoint.
+    pub sign_out: Option<&'a str>,
+    /// Absolute URL of the login's start, for programs.
+    pub login: Option<&'a str>,
+}
+
+impl<'a> RefusalContext<'a> {
+    /// A context without links and account.
+    #[must_use]
+    pub const fn new(pages: &'a PagesSettings, request_id: &'a str, host: &'a str) -> Self {
+        Self { pages, request_id, host, account: None, again: None, sign_out: None, login: None }
+    }
+
+    fn frame(&self, code: Code) -> Frame<'a> {
+        let Description { title, explanation, .. } = code.description();
+        let PagesSettings { name, contact } = self.pages;
+        let (name, contact) = (name.as_deref(), contact.as_deref());
+        Frame { title, explanation, name, contact, request_id: self.request_id }
+    }
+}
+
+/// The answer for programs: `application/problem+json`.
+#[must_use]
+pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        title: &'a str,
+        status: u16,
+        code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        login: Option<&'a str>,
+        request_id: &'a str,
+    }
+    let Description { status, title, .. } = code.description();
+    let problem = Problem {
+        title,
+        status: status.as_u16(),
+        code: code.as_str(),
+        login: context.login,
+        request_id: context.request_id,
+    };
+    // Strings and a number: there is nothing in it that could not be written.
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    answer(code, context, "application/problem+json", "no-referrer", POLICY, body)
+}
+
+/// The page for people of any reason that needs no page of its own.
+#[must_use]
+pub fn page(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
+    let frame = context.frame(code);
+    if code == Code::Forbidden {
+        let (account, sign_out) = (context.account, context.sign_out.map(LocalLink::new));
+        return html(code, context, &Forbidden { frame, account, sign_out });
+    }
+    let status = code.description().status;
+    let label = match status {
+        StatusCode::UNAUTHORIZED => "Log in",
+        _ if status.is_server_error() => "Try again",
+        _ => "Start again",
+    };
+    html(code, context, &Refusal { frame, link: context.again.map(LocalLink::new), label })
+}
+
+/// The page at the third login within seconds; it goes with the session's cookie, and its link leads on.
+#[must_use]
+pub fn login_loop(context: &RefusalContext<'_>, onward: &str) -> Response<Bytes> {
+    let code = Code::LoginLoop;
+    html(code, context, &LoginLoop { frame: context.frame(code), onward: LocalLink::new(onward) })
+}
+
+/// The page behind the callback when the cookie is strict: the next request then comes from this site.
+#[must_use]
+pub fn login_continues(context: &RefusalContext<'_>, onward: &str) -> Response<Bytes> {
+    let code = Code::LoginContinues;
+    html(code, context, &LoginContinues { frame: context.frame(code), onward: LocalLink::new(onward) })
+}
+
+/// The page that asks before signing out; its button posts to `action`.
+#[must_use]
+pub fn sign_out_confirm(context: &RefusalContext<'_>, action: &str, rd: Option<&str>) -> Response<Bytes> {
+    let code = Code::SignOutConfirm;
+    let (rd, stay) = (rd.map(LocalLink::new), LocalLink::new(rd.unwrap_or("/")));
+    let page = SignOutConfirm { frame: context.frame(code), action: LocalLink::new(action), rd, stay };
+    html_with_form(code, context, &page)
+}
+
+/// The neutral page at the end of a logout.
+#[must_use]
+pub fn signed_out(context: &RefusalContext<'_>, back: &str) -> Response<Bytes> {
+    let code = Code::SignedOut;
+    html(code, context, &SignedOut { frame: context.frame(code), back: LocalLink::new(back) })
+}
+
+/// The 401 page for a frame; `login` begins a login in the whole window.
+#[must_use]
+pub fn frame_unauthenticated(context: &RefusalContext<'_>, login: &str) -> Response<Bytes> {
+    let code = Code::FrameUnauthenticated;
+    let page = FrameUnauthenticated { frame: context.frame(code), login: LocalLink::new(login) };
+    answer(code, context, HTML, "no-referrer", POLICY_IN_FRAME, render(&page, code))
+}
+
+/// The 401 page for a posted form. `form` holds path and query it was posted to and its decoded fields, if they may
+/// be shown again: same-origin, urlencoded, not too long.
+#[must_use]
+pub fn form_not_sent(
+    context: &RefusalContext<'_>,
+    login: &str,
+    form: Option<(&str, &[(String, String)])>,
+) -> Response<Bytes> {
+    let code = Code::FormNotSent;
+    let form = form.map(|(action, fields)| UnsentForm { action: LocalLink::new(action), fields });
+    let page = FormNotSent { frame: context.frame(code), login: LocalLink::new(login), form };
+    if form.is_some() { html_with_form(code, context, &page) } else { html(code, context, &page) }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+fn html(code: Code, context: &RefusalContext<'_>, page: &impl Template) -> Response<Bytes> {
+    answer(code, context, HTML, "no-referrer", POLICY, render(page, code))
+}
+
+/// Under `no-referrer` a form is posted with `Origin: null`, which the gateway and many applications refuse.
+fn html_with_form(code: Code, context: &RefusalContext<'_>, page: &impl Template) -> Response<Bytes> {
+    answer(code, context, HTML, "same-origin", POLICY, render(page, code))
+}
+
+fn render(page: &impl Template, code: Code) -> Vec<u8> {
+    // Rendering into memory does not fail; if it ever did, the heading alone is a page that says what happened.
+    page.render().unwrap_or_else(|_| code.description().title.to_owned()).into_bytes()
+}
+
+fn answer(
+    code: Code,
+    context: &RefusalContext<'_>,
+    content_type: &'static str,
+    referrer_policy: &'static str,
+    content_security_policy: &'static str,
+    body: Vec<u8>,
+) -> Response<Bytes> {
+    let Description { status, retry_after, .. } = code.description();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer_policy));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(content_security_policy));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        // A canonical host holds neither quotes nor controls; one that did would lose its realm, not forge a challenge.
+        let plain = !context.host.contains(['"', '\\']);
+        let realm = plain.then(|| HeaderValue::from_str(&format!("Bearer realm=\"{}\"", context.host)).ok()).flatten();
+        headers.insert(WWW_AUTHENTICATE, realm.unwrap_or(HeaderValue::from_static("Bearer")));
+    }
+    response
+}
+
+#[cfg(test)]
+#[path = "respond/tests.rs"]
+mod tests;

@@ -1,0 +1,153 @@
+//! Host and canonical path to one of our own endpoints, or to an upstream.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::canonical_path::CanonicalPath;
+use super::canonical_path::PathPolicy;
+use super::ingress::Ingress;
+use super::settings::RouteSettings;
+use crate::origin::Host;
+use crate::provider::Provider;
+use crate::telemetry::metrics::{ProviderMetrics, UpstreamMetrics};
+use crate::upstream::Upstream;
+
+/// A provider with what is counted for it.
+#[derive(Debug)]
+pub struct KnownProvider {
+    /// The provider itself.
+    pub provider: Arc<Provider>,
+    /// Its counters.
+    pub metrics: ProviderMetrics,
+}
+
+impl KnownProvider {
+    /// The operator's name for it.
+    pub(super) fn label(&self) -> &str {
+        self.provider.settings().label()
+    }
+}
+
+/// An upstream with what is decided about it.
+#[derive(Debug)]
+pub struct Route {
+    pub(super) settings: RouteSettings,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) known: Arc<KnownProvider>,
+    pub(super) metrics: UpstreamMetrics,
+}
+
+impl Route {
+    /// Puts a route together.
+    #[must_use]
+    pub const fn new(
+        settings: RouteSettings,
+        upstream: Arc<Upstream>,
+        known: Arc<KnownProvider>,
+        metrics: UpstreamMetrics,
+    ) -> Self {
+        Self { settings, upstream, known, metrics }
+    }
+
+    /// Whether the request is forwarded without looking at a session.
+    pub(super) fn is_public(&self, method: &Method, path: &CanonicalPath) -> bool {
+        self.settings.public.iter().any(|pattern| pattern.matches(method, path.as_str()))
+    }
+
+    /// Whether a refusal is 401 and never a redirect.
+    pub(super) fn is_api(&self, method: &Method, path: &CanonicalPath) -> bool {
+        self.settings.api.iter().any(|pattern| pattern.matches(method, path.as_str()))
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(super) enum Routed {
+    /// One of our own endpoints: the rest of the path after the prefix, such as `/callback`.
+    Endpoint(String),
+    /// An application.
+    Upstream(Arc<Route>),
+    /// Nothing of ours.
+    Nowhere,
+}
+
+#[derive(Debug, Default)]
+struct Site {
+    routes: HashMap<String, Arc<Route>>,
+    known: Option<Arc<KnownProvider>>,
+    policy: PathPolicy,
+}
+
+/// All hosts with their routes.
+///
+/// A look-up walks the segment borders of the path from the longest prefix to the shortest, so that its cost depends on
+/// the depth of the path and not on the number of upstreams.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    sites: HashMap<Host, Site>,
+    endpoints: String,
+}
+
+impl RouteTable {
+    /// A table for the endpoints under the full path prefix `endpoints`, such as `/oauth2`.
+    #[must_use]
+    pub fn new(endpoints: String) -> Self {
+        Self { sites: HashMap::new(), endpoints }
+    }
+
+    /// Adds a route; the configuration has made sure that host and path are taken once.
+    pub fn add(&mut self, route: Route) {
+        let site = self.sites.entry(route.settings.host.clone()).or_default();
+        site.known.get_or_insert_with(|| Arc::clone(&route.known));
+        // A permissive upstream has its host to itself.
+        site.policy = route.settings.path_policy;
+        site.routes.insert(route.settings.path.trim_end_matches('/').to_owned(), Arc::new(route));
+    }
+
+    /// The host that is written just so, if it is ours.
+    pub(super) fn host(&self, canonical: &str) -> Option<&Host> {
+        self.sites.get_key_value(canonical).map(|(host, _)| host)
+    }
+
+    /// The path policy of a host; `None` when the host is not ours.
+    pub(super) fn path_policy(&self, host: &Host) -> Option<PathPolicy> {
+        self.sites.get(host).map(|site| site.policy)
+    }
+
+    /// The one provider of a host.
+    pub(super) fn provider(&self, host: &Host) -> Option<&Arc<KnownProvider>> {
+        self.sites.get(host)?.known.as_ref()
+    }
+
+    /// Whether an upstream of this host gets the access token.
+    pub(super) fn uses_access_token(&self, host: &Host) -> bool {
+        let site = self.sites.get(host);
+        site.is_some_and(|site| site.routes.values().any(|route| route.upstream.needs_access_token()))
+    }
+
+    /// The full path prefix of our own endpoints.
+    pub(super) fn endpoints(&self) -> &str {
+        &self.endpoints
+    }
+
+    /// Finds where a request goes.
+    pub(super) fn route(&self, ingress: &Ingress) -> Routed {
+        if ingress.path.is_under(&self.endpoints) {
+            let rest = ingress.path.as_str().strip_prefix(&self.endpoints).unwrap_or_default();
+            return Routed::Endpoint(rest.to_owned());
+        }
+        let Some(site) = self.sites.get(&ingress.host) else { return Routed::Nowhere };
+        let mut prefix = ingress.path.as_str();
+        loop {
+            if let Some(route) = site.routes.get(prefix) {
+                return Routed::Upstream(Arc::clone(route));
+            }
+            match prefix.rsplit_once('/') {
+                Some((shorter, _)) => prefix = shorter,
+                None => return Routed::Nowhere,
+            }
+        }
+    }
+}

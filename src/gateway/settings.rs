@@ -1,0 +1,112 @@
+//! What the gateway decides by.
+
+use crate::cookie::SameSite;
+use crate::origin::{Host, PublicUrl};
+use crate::policy::access::Access;
+use crate::provider::settings::ProviderSettings;
+use crate::server::settings::ListenSettings;
+use crate::session::settings::SessionSettings;
+use crate::telemetry::settings::LogSettings;
+use crate::upstream::settings::UpstreamSettings;
+
+use super::canonical_path::PathPolicy;
+use super::pattern::Pattern;
+
+/// What an upstream gets to see of somebody who is not logged in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Nothing: the person is sent to the login.
+    #[default]
+    Login,
+    /// The request without identity.
+    Forward,
+    /// Nothing, and no login is begun.
+    Deny,
+}
+
+/// One `[[upstream]]`: where its requests come from, who may make them, where they go.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// The host it is reached under.
+    pub host: Host,
+    /// The path prefix it is reached under, full as the browser sees it: `/` or `/wiki` without a final slash.
+    pub path: String,
+    /// Index of its provider in [`Settings::providers`].
+    pub provider: usize,
+    /// Who may in.
+    pub access: Access,
+    /// What happens to people who are not logged in.
+    pub anonymous: Anonymous,
+    /// Forwarded without looking at a session.
+    pub public: Vec<Pattern>,
+    /// Answered with 401, never with a redirect.
+    pub api: Vec<Pattern>,
+    /// Whether ambiguous characters are let through.
+    pub path_policy: PathPolicy,
+    /// The application itself.
+    pub upstream: UpstreamSettings,
+}
+
+/// The cookies of `[session]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CookieSettings {
+    /// The `SameSite` attribute of the session cookie.
+    pub same_site: SameSite,
+    /// Whether the session cookie outlives the browser.
+    pub persistent: bool,
+}
+
+/// The `[pages]` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PagesSettings {
+    /// Whose pages these are.
+    pub name: Option<String>,
+    /// Whom to ask.
+    pub contact: Option<String>,
+}
+
+/// The whole configuration, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// How browsers reach the gateway.
+    pub public_url: PublicUrl,
+    /// Under the public URL's path: `/oauth2`.
+    pub endpoint_prefix: String,
+    /// `[listen]`.
+    pub listen: ListenSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[pages]`.
+    pub pages: PagesSettings,
+    /// `[session]`.
+    pub session: SessionSettings,
+    /// `[session].cookie`.
+    pub cookie: CookieSettings,
+    /// `[provider]`, or every `[providers.NAME]` in the order of the file.
+    pub providers: Vec<ProviderSettings>,
+    /// `[[upstream]]`.
+    pub routes: Vec<RouteSettings>,
+    /// Whether `[session].keys` was written, or one key was made for this run.
+    pub session_keys_configured: bool,
+}
+
+impl Settings {
+    /// The full path prefix of the gateway's own endpoints.
+    #[must_use]
+    pub fn endpoints(&self) -> String {
+        format!("{}{}", self.public_url.path(), self.endpoint_prefix)
+    }
+
+    /// The redirect URI of a provider on one host (RFC 6749 §3.1.2).
+    #[must_use]
+    pub fn redirect_uri(&self, host: &Host, provider: &ProviderSettings) -> String {
+        let name = provider.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        format!("{}{}/callback{name}", self.public_url.origin_of(host), self.endpoints())
+    }
+
+    /// Where a provider sends the browser after a logout (OpenID Connect RP-Initiated Logout §3).
+    #[must_use]
+    pub fn post_logout_redirect_uri(&self, host: &Host) -> String {
+        format!("{}{}/signed_out", self.public_url.origin_of(host), self.endpoints())
+    }
+}

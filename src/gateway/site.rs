@@ -1,0 +1,273 @@
+//! The gateway's parts, and the small questions that several steps ask of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::callback_rate::CallbackRate;
+use super::cross_site;
+use super::ending::session_end;
+use super::endpoints;
+use super::form;
+use super::ingress::{Audience, Inbound, Ingress};
+use super::refresh::Refresher;
+use super::refusal::Refusal;
+use super::respond::RefusalContext;
+use super::revocation::Revoker;
+use super::route::{KnownProvider, RouteTable};
+use super::settings::{CookieSettings, PagesSettings};
+use crate::clock::{Clock, Timestamp};
+use crate::cookie::CookieNames;
+use crate::entropy::Entropy;
+use crate::origin::{Host, PublicUrl};
+use crate::provider::exchange::Login;
+use crate::provider::settings::ProviderSettings;
+use crate::return_to::ReturnTo;
+use crate::server::settings::Limits;
+use crate::session::EndReason;
+use crate::session::OpenedSession;
+use crate::session::PassedSession;
+use crate::session::Sessions;
+use crate::session::login_cookie::LoginPlace;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::audit::{AuditEvent, AuditLog};
+use crate::telemetry::labels::StoreOperation;
+use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+use crate::telemetry::request_id::RequestIds;
+use crate::telemetry::settings::LogUser;
+
+/// A clock before this is wrong: the time this was written, in seconds since the epoch.
+const EARLIEST: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// How browsers reach the gateway.
+    pub public_url: PublicUrl,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// The session cookie's attributes.
+    pub cookie: CookieSettings,
+    /// Whether logs name people.
+    pub log_user: LogUser,
+    /// Hosts, paths and upstreams.
+    pub routes: RouteTable,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
+    /// Pages for people.
+    pub pages: PagesSettings,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The access log, unless it is off.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// Numbers requests.
+    pub request_ids: RequestIds,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The gateway: everything a request may need on its way.
+pub struct Gateway {
+    pub(super) public_url: PublicUrl,
+    pub(super) limits: Limits,
+    pub(super) cookie: CookieSettings,
+    pub(super) cookie_names: CookieNames,
+    pub(super) log_user: LogUser,
+    pub(super) routes: RouteTable,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) refresher: Arc<Refresher>,
+    pub(super) revoker: Arc<Revoker>,
+    pub(super) pages: PagesSettings,
+    pub(super) metrics: Arc<Metrics>,
+    /// Counts requests that no upstream has to do with.
+    pub(super) own_requests: UpstreamMetrics,
+    pub(super) access_log: Option<Arc<AccessLog>>,
+    pub(super) request_ids: RequestIds,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) audit_log: Arc<AuditLog>,
+    pub(super) callback_rate: CallbackRate,
+}
+
+impl fmt::Debug for GatewayParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("GatewayParts").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gateway").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    #[must_use]
+    pub fn new(parts: GatewayParts) -> Arc<Self> {
+        let audit_log = Arc::new(AuditLog::default());
+        let revoker = Revoker::new(Arc::clone(&parts.clock), Arc::clone(&audit_log));
+        let refresher = Refresher::new(
+            Arc::clone(&parts.sessions),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.metrics),
+            Arc::clone(&audit_log),
+            Arc::clone(&revoker),
+        );
+        Arc::new(Self {
+            cookie_names: CookieNames::of(&parts.public_url),
+            public_url: parts.public_url,
+            limits: parts.limits,
+            cookie: parts.cookie,
+            log_user: parts.log_user,
+            routes: parts.routes,
+            sessions: parts.sessions,
+            refresher,
+            revoker,
+            audit_log,
+            callback_rate: CallbackRate::default(),
+            pages: parts.pages,
+            own_requests: parts.metrics.upstream("-"),
+            metrics: parts.metrics,
+            access_log: parts.access_log,
+            request_ids: parts.request_ids,
+            clock: parts.clock,
+            entropy: parts.entropy,
+        })
+    }
+
+    /// What login cookies and attempts on this host are bound to.
+    pub(super) fn login_place<'a>(&'a self, host: &'a Host) -> LoginPlace<'a> {
+        self.sessions.login_place(host)
+    }
+
+    /// A checked return path; the start page when there is none or it breaks a rule.
+    pub(super) fn return_to(&self, input: Option<&str>, host: &Host) -> ReturnTo {
+        let Some(input) = input.filter(|input| !input.is_empty()) else { return ReturnTo::home(&self.public_url) };
+        ReturnTo::parse(input, &self.public_url, host, self.routes.endpoints()).unwrap_or_else(|rule| {
+            self.audit(None, &AuditEvent::ReturnUrlRejected { rule: rule.as_str() });
+            ReturnTo::home(&self.public_url)
+        })
+    }
+
+    /// Where a login begun by this request comes back to.
+    pub(super) fn return_to_here(&self, ingress: &Ingress) -> ReturnTo {
+        if ingress.path.is_under(self.routes.endpoints()) || cross_site::is_unsafe(&ingress.method) {
+            return ReturnTo::home(&self.public_url);
+        }
+        self.return_to(Some(&ingress.path_and_query()), &ingress.host)
+    }
+
+    /// Waits, at most for `patience`, for what goes on behind the requests that have ended.
+    pub async fn settle(&self, patience: Duration) {
+        self.revoker.settle(patience).await;
+    }
+
+    /// The full path of one of our endpoints.
+    pub(super) fn endpoint(&self, name: &str) -> String {
+        format!("{}{name}", self.routes.endpoints())
+    }
+
+    pub(super) fn redirect_uri(&self, host: &Host, provider: &ProviderSettings) -> String {
+        let name = provider.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        format!("{}{}{name}", self.public_url.origin_of(host), self.endpoint("/callback"))
+    }
+
+    pub(super) fn post_logout_redirect_uri(&self, host: &Host) -> String {
+        format!("{}{}", self.public_url.origin_of(host), self.endpoint("/signed_out"))
+    }
+
+    /// Whether the clock can be right: a time before this program was written would let expired things live.
+    pub(super) fn clock_is_sane(&self, now: Timestamp) -> bool {
+        now >= EARLIEST
+    }
+
+    /// What every page of ours shows around its content.
+    pub(super) fn page_context<'a>(&'a self, ingress: &'a Ingress) -> RefusalContext<'a> {
+        RefusalContext::new(&self.pages, ingress.request_id.as_str(), ingress.host.as_str())
+    }
+
+    /// Writes an audit event.
+    pub(super) fn audit(&self, ingress: Option<&Ingress>, event: &AuditEvent<'_>) {
+        let request_id = ingress.map(|ingress| ingress.request_id.as_str());
+        self.audit_log.record(self.clock.now_millis(), request_id, event);
+    }
+
+    /// Counts and tells of a store that fails.
+    pub(super) fn store_failed(&self, operation: StoreOperation) {
+        self.metrics.store_error(operation);
+        self.audit(None, &AuditEvent::StoreError { operation, kind: "unavailable" });
+    }
+
+    /// Counts and tells of a session that has ended.
+    pub(super) fn session_ended(&self, ingress: &Ingress, session: &OpenedSession, reason: EndReason) {
+        let reason = session_end(reason);
+        self.metrics.session_ended(reason);
+        let (user, session) = (Some(self.user_in_logs(session)), session.reference());
+        self.audit(Some(ingress), &AuditEvent::SessionEnded { user, session, reason });
+    }
+
+    /// Counts and tells of sessions that have reached a limit: when somebody meets one, and at every sweep.
+    pub fn tell_of_passed(&self) {
+        for PassedSession { session, reason } in self.sessions.take_passed() {
+            let reason = session_end(reason);
+            self.metrics.session_ended(reason);
+            let (user, session) = (Some(self.user_in_logs(&session)), session.reference());
+            self.audit(None, &AuditEvent::SessionEnded { user, session, reason });
+        }
+    }
+
+    /// What stands for a person in logs.
+    pub(super) fn user_in_logs<'a>(&self, session: &'a OpenedSession) -> &'a str {
+        match self.log_user {
+            LogUser::Name => session.identity().display_name(),
+            LogUser::Pseudonym => session.pseudonym(),
+        }
+    }
+
+    /// Turns away who is not logged in: a navigation is sent to the login, all others learn why.
+    pub(super) async fn turn_away(
+        self: &Arc<Self>,
+        ingress: &Ingress,
+        inbound: Inbound,
+        refusal: Refusal,
+    ) -> Result<Response<Bytes>, Refusal> {
+        match ingress.audience {
+            Audience::Navigation if refusal.login => {
+                let return_to = self.return_to_here(ingress);
+                endpoints::begin_login(self, ingress, &inbound.parts.headers, return_to, &[])
+            }
+            // What was typed into the form goes back into the page, so that it is not lost with the session.
+            Audience::Form if refusal.login => Err(refusal.with_form(form::fields(inbound).await)),
+            _ => Err(refusal),
+        }
+    }
+
+    /// Whether a request with this session would go on, as far as its access token decides: sending a browser on to
+    /// where it is turned back to the login would go round for ever.
+    pub(super) fn serves(&self, session: &OpenedSession) -> bool {
+        let usable = session.login_grant().is_none_or(|grant| grant.is_usable(self.clock.now()));
+        usable || session.can_refresh() || !self.routes.uses_access_token(session.host())
+    }
+
+    /// Warns once per login when a session will outlive the token that its upstreams need.
+    pub(super) fn warn_of_short_tokens(&self, ingress: &Ingress, known: &KnownProvider, login: &Login) {
+        let outlives = login
+            .tokens
+            .access_expires
+            .is_some_and(|expires| expires < self.clock.now().plus(self.sessions.lifetime()));
+        if outlives && login.tokens.refresh_token.is_none() && self.routes.uses_access_token(&ingress.host) {
+            known.metrics.without_refresh_token.inc();
+            tracing::warn!(
+                event = "login.no-refresh-token",
+                provider = known.label(),
+                "the session outlives its access token and the provider sent no refresh token: ask for one with the \
+                 scope offline_access (or what this provider documents)"
+            );
+        }
+    }
+}
