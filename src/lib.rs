@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod claims;
 pub mod clock;
+pub mod config;
 pub mod cookie;
 pub mod entropy;
 pub mod gateway;

@@ -1,0 +1,112 @@
+//! Every key of the configuration: the one table that the reader, the documentation and the example file are held to.
+
+/// The keys of one kind of table.
+#[derive(Debug)]
+pub struct Keys {
+    /// The path of the table, empty for the top of the file.
+    pub table: &'static str,
+    /// Keys that are read.
+    pub built: &'static [&'static str],
+    /// Keys that are planned; they are refused, never ignored.
+    pub unbuilt: &'static [&'static str],
+}
+
+macro_rules! keys {
+    ($($name:ident $table:literal [$($built:literal)*] [$($unbuilt:literal)*])*) => {
+        $(pub(super) static $name: Keys = Keys { table: $table, built: &[$($built),*], unbuilt: &[$($unbuilt),*] };)*
+        /// Every table that can be written.
+        pub static ALL: &[&Keys] = &[$(&$name),*];
+    };
+}
+
+keys! {
+    ROOT "" ["public_url" "listen" "log" "pages" "session" "provider" "providers" "upstream"] []
+    LISTEN "listen" ["address" "probe_address" "endpoint_prefix" "startup_grace" "limits"]
+        ["admin_address" "admin_token" "tls" "trusted_proxies"]
+    LIMITS "listen.limits"
+        ["headers" "header_bytes" "target_bytes" "cookie_bytes" "header_timeout" "keep_alive" "connections"
+         "drain_delay" "drain_timeout"]
+        ["body_bytes" "streams" "handshake_timeout" "body_rate" "callbacks_per_second" "websockets_per_session"
+         "connections_per_address" "callbacks_per_address" "websockets_per_address"]
+    LOG "log" ["format" "level" "access" "audit" "user"] []
+    PAGES "pages" ["name" "contact"] []
+    SESSION "session"
+        ["store" "max_sessions" "lifetime" "idle_timeout" "keys" "cookie" "max_sessions_per_subject"]
+        ["store_username" "store_password" "store_tls" "outage_grace"]
+    SESSION_KEY "session.keys" ["id" "file" "env"] []
+    COOKIE "session.cookie" ["same_site" "persistent"] []
+    PROVIDER "provider"
+        ["issuer" "authorization_endpoint" "token_endpoint" "userinfo_endpoint" "revocation_endpoint"
+         "end_session_endpoint" "jwks_uri" "email_endpoint" "client_id" "client_secret" "client_authentication"
+         "scopes" "authorization_parameters" "claims" "email_verified" "pushed_authorization" "dpop"
+         "clock_leeway" "timeouts" "ca_file"]
+        ["introspection_endpoint"]
+    CLAIMS "provider.claims" ["subject" "username" "groups" "email"] []
+    PROVIDER_TIMEOUTS "provider.timeouts" ["connect" "total"] []
+    UPSTREAM "upstream"
+        ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
+         "path_policy" "headers" "timeouts" "tls"]
+        ["targets" "forward_auth" "scopes" "resource" "token" "bearer" "cross_site" "keep_authorization"
+         "identity_headers" "basic_password" "identity_assertion" "rule" "step_up"]
+    ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []
+    UPSTREAM_TIMEOUTS "upstream.timeouts" ["connect" "response_header" "idle"] []
+    UPSTREAM_TLS "upstream.tls" ["ca_file" "server_name"] ["certificate" "key"]
+    SECRET "client_secret" ["file" "env"] []
+}
+
+impl Keys {
+    /// Whether somebody may write a secret itself into such a table, even as the name of a key.
+    pub(super) fn may_hold_secrets(&self) -> bool {
+        ["client_secret", "session.keys"].contains(&self.table)
+    }
+
+    /// What to write instead of a key that nobody knows.
+    pub(super) fn advice(&self, unknown: &str) -> String {
+        let nearest = self
+            .built
+            .iter()
+            .chain(self.unbuilt)
+            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+            .min()
+            .filter(|(distance, known)| *distance <= (known.len() / 3).max(2) && *distance < known.len());
+        if let Some((_, known)) = nearest {
+            return format!("did you mean `{known}`?");
+        }
+        if let Some(elsewhere) = ALL.iter().find(|keys| keys.built.contains(&unknown) && keys.table != "client_secret")
+        {
+            return match elsewhere.table {
+                "" => format!("`{unknown}` belongs at the top of the file, before the first section"),
+                table => format!("`{unknown}` belongs in [{table}]"),
+            };
+        }
+        format!("known here: {}", self.built.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cf_01_the_nearest_key_is_named() {
+        assert_eq!(PROVIDER.advice("client_secrt"), "did you mean `client_secret`?");
+        assert_eq!(UPSTREAM.advice("acces"), "did you mean `access`?");
+        assert_eq!(UPSTREAM.advice("lifetime"), "`lifetime` belongs in [session]");
+        assert_eq!(
+            LISTEN.advice("public_url"),
+            "`public_url` belongs at the top of the file, before the first section"
+        );
+        assert_eq!(PAGES.advice("colour_of_page"), "known here: name, contact");
+    }
+
+    #[test]
+    fn cf_05_nothing_skips_the_login_by_address_or_turns_verification_off() {
+        for keys in ALL {
+            for key in keys.built.iter().chain(keys.unbuilt) {
+                for word in ["skip", "insecure", "verify", "bypass", "trusted_ip", "disable"] {
+                    assert!(!key.contains(word), "{key}");
+                }
+            }
+        }
+    }
+}

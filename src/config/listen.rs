@@ -1,0 +1,93 @@
+//! `[listen]` and `[listen.limits]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::origin::PublicUrl;
+use crate::server::settings::{Limits, ListenAddress, ListenSettings};
+
+use super::keys::LIMITS;
+use super::section::Section;
+use super::setting::Setting;
+
+const ADDRESS_EXAMPLE: &str = "\"0.0.0.0:8080\" or \"unix:/run/vestibule.sock\"";
+const DEFAULT_PREFIX: &str = "/oauth2";
+
+/// Reads `[listen]`; the endpoint prefix comes beside it, because it is no matter of sockets.
+pub(super) fn listen(section: Option<&Section<'_>>, public_url: Option<&PublicUrl>) -> (ListenSettings, String) {
+    // In development nobody else should reach what has no TLS.
+    let development = public_url.is_some_and(PublicUrl::is_development);
+    let ip = if development { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    let address = |name: &str, default: SocketAddr| {
+        section
+            .and_then(|section| section.setting(name))
+            .and_then(|setting| listen_address(&setting))
+            .unwrap_or(ListenAddress::Tcp(default))
+    };
+    let settings = ListenSettings {
+        address: address("address", SocketAddr::from((ip, 8080))),
+        probe_address: address("probe_address", SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
+        startup_grace: section.map_or(Duration::from_secs(30), |section| {
+            section.duration_or_zero("startup_grace", Duration::from_secs(30))
+        }),
+        limits: limits(section.and_then(|section| section.section("limits", &LIMITS)).as_ref()),
+    };
+    if let Some(section) = section
+        && settings.address == settings.probe_address
+        && !matches!(settings.address, ListenAddress::Tcp(address) if address.port() == 0)
+    {
+        section.refuse("`listen.address` and `listen.probe_address` are the same", "give each an address of its own");
+    }
+    let prefix = section.and_then(|section| section.setting("endpoint_prefix"));
+    let prefix = prefix.and_then(|setting| endpoint_prefix(&setting)).unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
+    (settings, prefix)
+}
+
+fn listen_address(setting: &Setting<'_>) -> Option<ListenAddress> {
+    let text = setting.string(ADDRESS_EXAMPLE)?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = PathBuf::from(path);
+        if path.is_absolute() {
+            return Some(ListenAddress::Unix(path));
+        }
+        setting.refuse(format!("`{}`: the path of the socket must begin with /", setting.path()), ADDRESS_EXAMPLE);
+        return None;
+    }
+    let address = text.parse().map(ListenAddress::Tcp).ok();
+    if address.is_none() {
+        let message = format!("`{}` is not an IP address with a port", setting.path());
+        setting.refuse(message, format!("write {ADDRESS_EXAMPLE}"));
+    }
+    address
+}
+
+fn endpoint_prefix(setting: &Setting<'_>) -> Option<String> {
+    let text = setting.string("\"/oauth2\"")?;
+    let plain = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    if text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) {
+        return Some(text.to_owned());
+    }
+    let message = format!("`{}` is not a path of plain segments without a final slash", setting.path());
+    setting.refuse(message, "write for example \"/oauth2\"");
+    None
+}
+
+fn limits(section: Option<&Section<'_>>) -> Limits {
+    let default = Limits::default();
+    let Some(section) = section else { return default };
+    Limits {
+        headers: section.count("headers", default.headers, 1_000),
+        header_bytes: section.size("header_bytes", default.header_bytes, 1 << 10, 1 << 20),
+        target_bytes: section.size("target_bytes", default.target_bytes, 1 << 10, 1 << 16),
+        cookie_bytes: section.size("cookie_bytes", default.cookie_bytes, 1 << 10, 1 << 20),
+        header_timeout: section.duration("header_timeout", default.header_timeout),
+        keep_alive: section.duration("keep_alive", default.keep_alive),
+        connections: section.count("connections", default.connections, 1_000_000),
+        drain_delay: section.duration_or_zero("drain_delay", default.drain_delay),
+        drain_timeout: section.duration_or_zero("drain_timeout", default.drain_timeout),
+    }
+}

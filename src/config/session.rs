@@ -1,0 +1,86 @@
+//! `[session]`, but for its keys.
+
+use std::time::Duration;
+
+use crate::cookie::SameSite;
+use crate::gateway::settings::CookieSettings;
+use crate::secret::SealingKey;
+use crate::session::settings::{SessionSettings, StoreSettings};
+
+use super::keys::COOKIE;
+use super::section::Section;
+use super::session_keys::session_keys;
+
+const LIFETIME: Duration = Duration::from_secs(10 * 3600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const MAX_SESSIONS: usize = 100_000;
+const MAX_SESSIONS_PER_SUBJECT: usize = 20;
+
+/// Reads `[session]`. No keys in the result means that none were written.
+pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, CookieSettings) {
+    let Some(section) = section else {
+        let store = StoreSettings::Memory { max_sessions: MAX_SESSIONS };
+        let settings = SessionSettings {
+            store,
+            lifetime: LIFETIME,
+            idle_timeout: IDLE_TIMEOUT,
+            keys: Vec::new(),
+            max_sessions_per_subject: MAX_SESSIONS_PER_SUBJECT,
+        };
+        return (settings, CookieSettings::default());
+    };
+    check_store(section);
+    let lifetime = section.duration("lifetime", LIFETIME);
+    // A lifetime shorter than the default idle timeout shortens that too.
+    let idle_timeout = section.duration("idle_timeout", IDLE_TIMEOUT.min(lifetime));
+    if idle_timeout > lifetime {
+        section.refuse_at(
+            "idle_timeout",
+            "`session.idle_timeout` is longer than `session.lifetime`, so that it would never end a session",
+            "write a duration of at most the lifetime",
+        );
+    }
+    let settings = SessionSettings {
+        store: StoreSettings::Memory { max_sessions: section.count("max_sessions", MAX_SESSIONS, 100_000_000) },
+        lifetime,
+        idle_timeout,
+        keys: keys(section),
+        max_sessions_per_subject: section.count("max_sessions_per_subject", MAX_SESSIONS_PER_SUBJECT, 1_000),
+    };
+    (settings, cookie(section))
+}
+
+fn keys(section: &Section<'_>) -> Vec<SealingKey> {
+    section.setting("keys").map(|setting| session_keys(&setting)).unwrap_or_default()
+}
+
+fn check_store(section: &Section<'_>) {
+    let Some(setting) = section.setting("store") else { return };
+    let planned =
+        ["file:", "redis:", "rediss:", "redis+sentinel:", "rediss+sentinel:", "redis+cluster:", "rediss+cluster:"];
+    if setting.as_str() != Some("memory") {
+        // A URL may hold a password, whatever its scheme.
+        setting.mask();
+    }
+    match setting.as_str() {
+        Some(text) if planned.iter().any(|scheme| text.starts_with(scheme)) => {
+            setting.refuse_unbuilt("a store outside the process", "write \"memory\"");
+        }
+        _ => {
+            setting.choice(&[("memory", ())]);
+        }
+    }
+}
+
+fn cookie(section: &Section<'_>) -> CookieSettings {
+    let default = CookieSettings::default();
+    let Some(section) = section.section("cookie", &COOKIE) else { return default };
+    CookieSettings {
+        same_site: section.choice(
+            "same_site",
+            default.same_site,
+            &[("lax", SameSite::Lax), ("strict", SameSite::Strict)],
+        ),
+        persistent: section.boolean("persistent", default.persistent),
+    }
+}

@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::server::settings::ListenAddress;
+use crate::telemetry::settings::{LogFormat, LogUser};
+
+fn with(lines: &str) -> String {
+    file(&format!("[listen]\n{lines}"), "", "")
+}
+
+#[test]
+fn ck_15_plain_http_is_for_this_machine() {
+    refused(
+        &file("public_url = \"http://wiki.example.com\"", "", ""),
+        "http is accepted only when the host is this machine",
+    );
+    refused(
+        &file("public_url = \"http://localhost:8080\"", "", "host = \"wiki.example.com\""),
+        "only hosts of this machine can be served",
+    );
+    let loaded = good(&file("public_url = \"http://localhost:8080\"", "", "host = \"wiki.localhost:8080\""));
+    assert_eq!(loaded.settings.listen.address, ListenAddress::Tcp("127.0.0.1:8080".parse().unwrap()));
+    let loaded = good(&file("", "", ""));
+    assert_eq!(loaded.settings.listen.address, ListenAddress::Tcp("0.0.0.0:8080".parse().unwrap()));
+}
+
+#[test]
+fn lg_03_credentials_in_the_public_url_are_refused_and_not_repeated() {
+    let error = read(&file("public_url = \"https://me:open-sesame@wiki.example.com\"", "", "")).unwrap_err();
+    assert!(!error.to_string().contains("open-sesame"), "{error}");
+}
+
+#[test]
+fn addresses_are_sockets() {
+    let address = |text: &str| good(&with(&format!("address = \"{text}\""))).settings.listen.address;
+    assert_eq!(address("[::]:8443"), ListenAddress::Tcp("[::]:8443".parse().unwrap()));
+    assert_eq!(address("unix:/run/v.sock"), ListenAddress::Unix(PathBuf::from("/run/v.sock")));
+    for bad in ["localhost:8080", "8080", ":8080", "0.0.0.0", "0.0.0.0:99999"] {
+        refused(&with(&format!("address = \"{bad}\"")), "is not an IP address with a port");
+    }
+    refused(&with("address = \"unix:v.sock\""), "must begin with /");
+    refused(&with("address = \"127.0.0.1:9091\""), "are the same");
+    good(&with("address = \"127.0.0.1:0\"\nprobe_address = \"127.0.0.1:0\""));
+}
+
+#[test]
+fn the_endpoint_prefix_is_a_plain_path() {
+    assert_eq!(good(&with("endpoint_prefix = \"/-/auth\"")).settings.endpoints(), "/-/auth");
+    for bad in ["oauth2", "/", "/oauth2/", "//a", "/a/../b", "/a b", "/%61", "/*"] {
+        refused(&with(&format!("endpoint_prefix = \"{bad}\"")), "is not a path of plain segments");
+    }
+}
+
+#[test]
+fn cf_11_limits_have_bounds() {
+    for line in ["headers = 0", "headers = -1", "connections = 0", "header_bytes = \"1B\"", "target_bytes = \"1GiB\""] {
+        refused(&file(&format!("[listen.limits]\n{line}"), "", ""), "must be between");
+    }
+    for key in ["header_timeout", "keep_alive"] {
+        refused(&file(&format!("[listen.limits]\n{key} = \"0s\""), "", ""), "must be longer than zero");
+        refused(&file(&format!("[listen.limits]\n{key} = \"-1s\""), "", ""), "not a duration");
+    }
+    let limits = good(&file("[listen.limits]\ndrain_delay = \"0s\"", "", "")).settings.listen.limits;
+    assert_eq!(limits.drain_delay, Duration::ZERO);
+}
+
+#[test]
+fn logs_and_pages() {
+    let text = "[log]\nformat = \"text\"\nlevel = \"debug\"\naccess = false\nuser = \"name\"\n[pages]\nname = \"Example Corp\"";
+    let settings = good(&file(text, "", "")).settings;
+    assert_eq!((settings.log.format, settings.log.user), (LogFormat::Text, LogUser::Name));
+    assert_eq!((settings.log.level, settings.log.access), (tracing::Level::DEBUG, false));
+    assert_eq!(settings.pages.name.as_deref(), Some("Example Corp"));
+    refused(&file("[log]\nlevel = \"verbose\"", "", ""), "`log.level` must be");
+    refused(&file("[pages]\nname = \"a\\nb\"", "", ""), "must be one line");
+}
