@@ -7,6 +7,7 @@ pub mod claims;
 pub mod clock;
 pub mod config;
 pub mod cookie;
+pub mod demo;
 pub mod entropy;
 pub mod gateway;
 pub mod oidc;
