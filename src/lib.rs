@@ -3,7 +3,9 @@
 //! The library holds everything but the arguments of the process; `ARCHITECTURE.md` is the map.
 
 pub mod admin;
+pub mod app;
 pub mod claims;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cookie;

@@ -1,0 +1,289 @@
+//! The composition root: settings become listeners, stores, providers and a gateway that run until shutdown.
+//!
+//! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
+
+mod demonstration;
+mod observers;
+mod online;
+mod service;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+
+use crate::admin::probe::Probe;
+use crate::admin::readiness::Readiness;
+use crate::clock::Clock;
+use crate::entropy::{self, Entropy, NoEntropy};
+use crate::gateway::route::{KnownProvider, Route, RouteTable};
+use crate::gateway::settings::Settings;
+use crate::gateway::{Gateway, GatewayParts};
+use crate::provider::{Provider, ProviderError, ProviderParts};
+use crate::server::settings::ListenSettings;
+use crate::server::{self, ListenError, Listener, Shutdown};
+use crate::session::SessionError;
+use crate::session::settings::StoreSettings;
+use crate::session::store::SessionStore;
+use crate::session::store::memory::MemoryStore;
+use crate::session::{RegisteredClient, Sessions};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::request_id::RequestIds;
+use crate::upstream::{InvalidUpstream, ManagedSet, Upstream, Via};
+
+pub use demonstration::{DemoError, demo};
+pub use online::{OnlineResult, check_online};
+pub use service::serve;
+
+use observers::{Connections, Providers};
+
+/// How long revocations that are under way may take at the end.
+const LAST_CALLS: Duration = Duration::from_secs(3);
+/// How often expired records are swept out of the store.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why the program cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener.
+    #[error("listen.{key}: {source}")]
+    Bind {
+        /// The key of the configuration that names the address.
+        key: &'static str,
+        /// Why it cannot be listened on.
+        source: ListenError,
+    },
+    /// The session room.
+    #[error("sessions: {0}")]
+    Session(#[from] SessionError),
+    /// A provider's client.
+    #[error("provider: {0}")]
+    Provider(#[from] ProviderError),
+    /// An upstream's client.
+    #[error("upstream: {0}")]
+    Upstream(#[from] InvalidUpstream),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// Something of the operating system: a thread, a signal, the runtime.
+    #[error("the operating system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The listeners of a gateway, bound before anything else.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For browsers or the ingress.
+    pub public: Listener,
+    /// For probes and metrics.
+    pub probe: Listener,
+}
+
+impl Listeners {
+    /// Binds the addresses of the configuration.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] names the key and the address.
+    pub async fn bind(settings: &ListenSettings) -> Result<Self, StartError> {
+        let failed = |key| move |source| StartError::Bind { key, source };
+        Ok(Self {
+            public: Listener::bind(&settings.address).await.map_err(failed("address"))?,
+            probe: Listener::bind(&settings.probe_address).await.map_err(failed("probe_address"))?,
+        })
+    }
+}
+
+/// What the program takes from the outside world.
+#[derive(Clone)]
+pub struct World {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where access lines go, unless they are off.
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+/// A gateway that runs; dropping it stops everything at once.
+#[derive(Debug)]
+pub struct Running {
+    sessions: Arc<Sessions>,
+    readiness: Arc<Readiness>,
+    gateway: Arc<Gateway>,
+    shutdown: Shutdown,
+    public: JoinSet<()>,
+    background: JoinSet<()>,
+}
+
+impl Running {
+    /// The sessions of this gateway.
+    #[must_use]
+    pub const fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Whether the start is over.
+    #[must_use]
+    pub const fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
+    }
+
+    /// Unready first, then the drain delay for load balancers to notice (none `at_once`), then no new connections;
+    /// returns when the last request has ended or the deadline has passed.
+    pub async fn shut_down(mut self, at_once: bool) {
+        self.readiness.set_draining();
+        if at_once {
+            self.shutdown.begin_at_once();
+        } else {
+            self.shutdown.begin();
+        }
+        while self.public.join_next().await.is_some() {}
+        self.gateway.settle(LAST_CALLS).await;
+        self.background.shutdown().await;
+    }
+}
+
+/// Starts a gateway on listeners that are bound.
+///
+/// # Errors
+/// [`StartError`] for what the settings ask and this machine cannot give.
+pub async fn start(settings: Settings, listeners: Listeners, world: World) -> Result<Running, StartError> {
+    let StoreSettings::Memory { max_sessions } = settings.session.store;
+    let store = Arc::new(MemoryStore::new(max_sessions, Arc::clone(&world.clock)));
+    start_with_store(settings, listeners, world, store).await
+}
+
+/// Starts a gateway that keeps its sessions in `store`.
+///
+/// # Errors
+/// As of [`start`].
+pub async fn start_with_store(
+    settings: Settings,
+    listeners: Listeners,
+    world: World,
+    store: Arc<dyn SessionStore>,
+) -> Result<Running, StartError> {
+    let Settings { public_url, endpoint_prefix, listen, log, pages, session, cookie, providers, routes, .. } = settings;
+    let World { clock, entropy, metrics, access_log } = world;
+    let endpoints = format!("{}{endpoint_prefix}", public_url.path());
+    let readiness = Arc::new(Readiness::new());
+    let shutdown = Shutdown::default();
+    let mut background = JoinSet::new();
+
+    readiness.condition("store").set(true);
+    let clients = routes.iter().filter_map(|route| {
+        let provider = providers.get(route.provider)?;
+        let (issuer, client_id) = (provider.issuer_name().to_owned(), provider.client_id.clone());
+        Some((route.host.clone(), RegisteredClient { issuer, client_id }))
+    });
+    let sessions = Sessions::new(
+        session,
+        public_url.namespace(),
+        clients.collect(),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        store,
+    )?;
+    background.spawn(Arc::clone(&sessions).run());
+
+    let observer = Arc::new(Providers::new(&metrics, &readiness, &providers));
+    let mut known = Vec::new();
+    for settings in providers {
+        let counted = metrics.provider(settings.label());
+        let parts = ProviderParts {
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            observer: Arc::clone(&observer) as Arc<_>,
+        };
+        let provider = Provider::new(settings, parts)?;
+        background.spawn(Arc::clone(&provider).run());
+        known.push(Arc::new(KnownProvider { provider, metrics: counted }));
+    }
+
+    let names = routes.iter().flat_map(|route| route.upstream.headers.iter().map(|(name, _)| name));
+    let managed = Arc::new(ManagedSet::new(names).counted_by(metrics.headers_stripped.clone()));
+    let via = Via::draw(entropy.as_ref())?;
+    let mut table = RouteTable::new(endpoints);
+    for route in routes {
+        // The configuration gives every route a provider that is there.
+        let Some(known) = known.get(route.provider).map(Arc::clone) else { continue };
+        let upstream = Upstream::new(&route.upstream, Arc::clone(&managed), via.clone(), metrics.tunnels.clone())?;
+        let counted = metrics.upstream(&route.upstream.name);
+        table.add(Route::new(route, upstream, known, counted));
+    }
+
+    let limits = listen.limits;
+    let gateway = Gateway::new(GatewayParts {
+        pages,
+        public_url,
+        limits,
+        cookie,
+        log_user: log.user,
+        routes: table,
+        sessions: Arc::clone(&sessions),
+        metrics: Arc::clone(&metrics),
+        access_log,
+        request_ids: RequestIds::new(entropy::draw(entropy.as_ref())?),
+        clock,
+        entropy,
+    });
+    background.spawn(sweep(Arc::clone(&gateway), Arc::clone(&sessions), Arc::clone(&metrics)));
+    let answering = Arc::clone(&gateway);
+    let service = tower::service_fn(move |request| {
+        let gateway = Arc::clone(&answering);
+        async move {
+            // A defect on the way of one request is that request's alone.
+            let answered = AssertUnwindSafe(gateway.respond(request)).catch_unwind().await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|_| gateway.answer_panicked()))
+        }
+    });
+    let connections = Arc::new(Connections::new(&metrics));
+    let mut public = JoinSet::new();
+    public.spawn(server::serve(
+        listeners.public,
+        service,
+        limits,
+        Arc::clone(&connections) as Arc<_>,
+        shutdown.clone(),
+    ));
+    let probe = Probe::new(Arc::clone(&readiness), metrics);
+    background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
+
+    let (ready, grace) = (Arc::clone(&readiness), listen.startup_grace);
+    background.spawn(async move {
+        let all = async {
+            for known in &known {
+                known.provider.ready().await;
+            }
+        };
+        // A provider that is away does not keep the public paths and the live sessions down for ever.
+        let _ = tokio::time::timeout(grace, all).await;
+        ready.set_ready();
+        std::future::pending::<()>().await;
+    });
+    Ok(Running { sessions, readiness, gateway, shutdown, public, background })
+}
+
+async fn sweep(gateway: Arc<Gateway>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        sessions.sweep().await;
+        gateway.tell_of_passed();
+        metrics.sessions_live.set(i64::try_from(sessions.live_sessions()).unwrap_or(i64::MAX));
+    }
+}

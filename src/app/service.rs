@@ -1,0 +1,147 @@
+//! `vestibule serve`: runs a gateway until a signal ends it.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Listeners, Running, StartError, World, start};
+use crate::clock::SystemClock;
+use crate::config::Loaded;
+use crate::entropy::SystemEntropy;
+use crate::gateway::settings::Settings;
+use crate::server::Listener;
+use crate::server::settings::ListenAddress;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::settings::LogSettings;
+use crate::telemetry::{logging, panics};
+
+/// How long the last lines of the access log may take at the end.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Runs a gateway until SIGTERM or SIGINT. What the configuration's reader had to warn of becomes the first log lines.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub fn serve(loaded: Loaded) -> Result<(), StartError> {
+    let Loaded { settings, warnings } = loaded;
+    let metrics = Arc::new(Metrics::new());
+    let world = world(&settings.log, &metrics)?;
+    let access_log = world.access_log.clone();
+    for warning in &warnings {
+        tracing::warn!(event = "config.warning", "{}", warning.one_line());
+    }
+    runtime()?.block_on(async move {
+        let listeners = Listeners::bind(&settings.listen).await?;
+        announce(&settings, &listeners);
+        let running = start(settings, listeners, world).await?;
+        let mut signals = Signals::listen()?;
+        let at_once = signals.next().await;
+        tracing::info!(event = "shutdown.begun", at_once);
+        let shutdown = running.shutdown.clone();
+        let mut ended = pin!(running.shut_down(at_once));
+        tokio::select! {
+            () = &mut ended => {}
+            // Whoever asks twice has waited long enough for load balancers.
+            _ = signals.next() => {
+                shutdown.begin_at_once();
+                ended.await;
+            }
+        }
+        tracing::info!(event = "shutdown.done");
+        Ok::<_, StartError>(())
+    })?;
+    if let Some(access_log) = access_log {
+        let _ = access_log.close(LAST_LINES);
+    }
+    Ok(())
+}
+
+/// One worker per core that this process may use.
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Sets up logging and what else is there once per process.
+pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<World, StartError> {
+    // A second subscriber in one process is refused, and the first goes on.
+    let _ = logging::init(log);
+    panics::install_hook(metrics.panics.clone());
+    let access_log = if log.access {
+        let dropped = metrics.access_log_dropped.clone();
+        Some(Arc::new(AccessLog::start(log.format, io::stdout(), dropped)?))
+    } else {
+        None
+    };
+    Ok(World {
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+        metrics: Arc::clone(metrics),
+        access_log,
+    })
+}
+
+fn shown(configured: &ListenAddress, listener: &Listener) -> String {
+    match (listener.local_address(), configured) {
+        (Some(address), _) => address.to_string(),
+        (None, ListenAddress::Unix(path)) => format!("unix:{}", path.display()),
+        (None, ListenAddress::Tcp(address)) => address.to_string(),
+    }
+}
+
+/// The first log lines: where it listens, and what to register at the provider.
+fn announce(settings: &Settings, listeners: &Listeners) {
+    tracing::info!(
+        event = "listening",
+        public = %shown(&settings.listen.address, &listeners.public),
+        probe = %shown(&settings.listen.probe_address, &listeners.probe),
+        public_url = settings.public_url.namespace(),
+    );
+    for route in &settings.routes {
+        if let Some(provider) = settings.providers.get(route.provider) {
+            tracing::info!(
+                event = "register",
+                provider = provider.label(),
+                redirect_uri = settings.redirect_uri(&route.host, provider),
+                post_logout_redirect_uri = settings.post_logout_redirect_uri(&route.host),
+            );
+        }
+    }
+    if !settings.session_keys_configured {
+        tracing::info!(
+            event = "session.key-made",
+            "no session key is configured: one was made for this run; sessions end with the process"
+        );
+    }
+}
+
+/// The signals that end the program.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for a signal, and says whether it calls for an end at once: whoever sends SIGTERM has load balancers that
+    /// need time to notice, a person at a terminal has not.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => true,
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM and ends at once.
+pub(super) async fn until_stopped(running: Running) -> io::Result<()> {
+    Signals::listen()?.next().await;
+    running.shut_down(true).await;
+    Ok(())
+}
