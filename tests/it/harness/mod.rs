@@ -1,0 +1,44 @@
+//! The actors: a provider that can misbehave, an upstream that records, a browser, and raw bytes.
+//!
+//! Nothing here sleeps: tests wait for what they count, with a limit after which they fail.
+
+#![allow(dead_code, reason = "the actors are whole; not every one of their abilities is in use at any time")]
+
+pub mod asked;
+pub mod behaviour;
+pub mod browser;
+pub mod by_hand;
+pub mod certified_provider;
+pub mod chromium;
+pub mod cookie_jar;
+pub mod counter;
+pub mod failing_store;
+pub mod gateway;
+pub mod html;
+pub mod journey;
+pub mod keycloak;
+pub mod login_steps;
+pub mod page;
+pub mod peer_process;
+pub mod peer_stage;
+pub mod provider;
+pub mod raw;
+pub mod received;
+pub mod scripted_server;
+pub mod signing;
+pub mod site;
+pub mod spelled_out;
+pub mod upstream;
+
+use std::time::Duration;
+
+/// After this a test that waits for something has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, but not longer than [`PATIENCE`]; `what` is what was waited for.
+pub async fn patiently<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}

@@ -1,0 +1,67 @@
+//! The tests that need actors: a provider, an upstream, a browser, raw connections. A file per behaviour.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    missing_docs,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test that meets something unexpected is to fail at once and to say where"
+)]
+
+mod access_rules;
+mod answers;
+mod audit;
+mod callback;
+mod certified_provider;
+mod chromium;
+mod claims;
+mod code_exchange;
+mod cross_site;
+mod development_provider;
+mod discovery;
+mod finished_login;
+mod forged_tokens;
+mod forwarding;
+mod harness;
+mod harness_itself;
+mod id_token;
+mod identity_headers;
+mod keycloak;
+mod keys;
+mod limits;
+mod login;
+mod login_attempt;
+mod login_start;
+mod logout;
+mod own_endpoints;
+mod own_session;
+mod pages;
+mod paths;
+mod plain_oauth;
+mod probes;
+mod process;
+mod provider_away;
+mod provider_errors;
+mod provider_faults;
+mod public_paths;
+mod public_url_path;
+mod refresh;
+mod refresh_faults;
+mod refreshed_id_token;
+mod return_path;
+mod routing;
+mod secrets_in_logs;
+mod session_cookie;
+mod session_life;
+mod several_providers;
+mod store_away;
+mod streaming;
+mod token_lifetime;
+mod upstream_faults;
+mod userinfo;
+mod web_socket;
