@@ -16,6 +16,7 @@ pub mod upgrade;
 pub mod via;
 
 mod exchange;
+mod identity_headers;
 mod prefix;
 mod request_body;
 mod response;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -47,6 +48,7 @@ pub use forwarded::ForwardedContext;
 pub use managed::ManagedSet;
 pub use principal::{Principal, SessionGuard, SharedGuard};
 pub use request::Outgoing;
+pub use template::RequestValues;
 pub use upgrade::{UpgradeRefused, WebSocketHandshake};
 pub use via::Via;
 
@@ -102,11 +104,12 @@ impl Upstream {
             .set_host(false)
             .http1_preserve_header_case(true)
             .build(Connector::new(settings)?);
+        let composer = RequestComposer::new(settings, &managed)?;
         Ok(Arc::new(Self {
             name: settings.name.clone(),
-            composer: RequestComposer::new(settings)?,
             timeouts: settings.timeouts,
-            needs_access_token: settings.headers.iter().any(|(_, template)| template.uses_access_token()),
+            needs_access_token: composer.identity_headers().use_access_token(),
+            composer,
             managed,
             via,
             tunnels,
@@ -124,6 +127,21 @@ impl Upstream {
     #[must_use]
     pub const fn needs_access_token(&self) -> bool {
         self.needs_access_token
+    }
+
+    /// What this upstream is told about the person, for answers that somebody else turns into a request: every header of
+    /// the configuration in its order, and `Authorization`. A header with nothing to say stands there with `None`, so
+    /// that whoever copies them can put an empty one in the place of what came from outside; one whose list is repeated
+    /// stands there once for each item.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] of the headers alone, for the same answer as when forwarding.
+    pub fn identity_headers(
+        &self,
+        principal: &Principal<'_>,
+        request: RequestValues<'_>,
+    ) -> Result<Vec<(HeaderName, Option<HeaderValue>)>, UpstreamError> {
+        self.composer.identity_headers().list(principal, request)
     }
 
     /// Sends a request and gives back the answer's head with its body still streaming. Dropping either one ends the

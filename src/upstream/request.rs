@@ -1,20 +1,21 @@
 //! The outgoing request: the inbound one without what must not travel, with what we say.
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::Version;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme, Uri};
-use http::{HeaderName, Version};
 use hyper::body::{Body as _, Incoming};
 
 use super::connector::authority;
 use super::error::{InvalidUpstream, UpstreamError};
 use super::forwarded::ForwardedContext;
 use super::hop_by_hop;
-use super::managed::{ManagedSet, may_be_set};
+use super::identity_headers::IdentityHeaders;
+use super::managed::ManagedSet;
 use super::prefix::Prefix;
 use super::principal::{Principal, SharedGuard};
 use super::settings::{Target, UpstreamSettings};
-use super::template::{HeaderTemplate, RequestValues};
+use super::template::RequestValues;
 use super::upgrade::WebSocketHandshake;
 use super::via::Via;
 use crate::cookie;
@@ -42,11 +43,11 @@ pub(super) struct RequestComposer {
     /// What `Host` says when the browser's is not passed on.
     own_host: Option<HeaderValue>,
     prefix: Option<Prefix>,
-    headers: Vec<(HeaderName, HeaderTemplate)>,
+    identity_headers: IdentityHeaders,
 }
 
 impl RequestComposer {
-    pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, InvalidUpstream> {
+    pub(super) fn new(settings: &UpstreamSettings, managed: &ManagedSet) -> Result<Self, InvalidUpstream> {
         let (authority, default_port) = match &settings.target {
             Target::Http { host, port } => (authority(host, *port)?, 80),
             Target::Https { host, port } => (authority(host, *port)?, 443),
@@ -59,11 +60,9 @@ impl RequestComposer {
             let shown = if authority.port_u16() == Some(default_port) { authority.host() } else { authority.as_str() };
             Some(HeaderValue::from_str(shown).map_err(|_| InvalidUpstream::Host)?)
         };
-        if let Some((name, _)) = settings.headers.iter().find(|(name, _)| !may_be_set(name)) {
-            return Err(InvalidUpstream::Header(name.clone()));
-        }
+        let identity_headers = IdentityHeaders::new(&settings.headers, managed)?;
         let prefix = settings.strip_prefix.as_deref().map(Prefix::new).transpose()?;
-        Ok(Self { authority, own_host, prefix, headers: settings.headers.clone() })
+        Ok(Self { authority, own_host, prefix, identity_headers })
     }
 
     pub(super) const fn authority(&self) -> &Authority {
@@ -72,6 +71,11 @@ impl RequestComposer {
 
     pub(super) const fn prefix(&self) -> Option<&Prefix> {
         self.prefix.as_ref()
+    }
+
+    /// What the upstream is told about the person.
+    pub(super) const fn identity_headers(&self) -> &IdentityHeaders {
+        &self.identity_headers
     }
 
     /// Whether the upstream sees another `Host` than the browser.
@@ -102,15 +106,11 @@ impl RequestComposer {
         let host = self.set_host(headers, outgoing)?;
         outgoing.forwarded.set(headers, &host, self.prefix.as_ref().map(Prefix::value));
         let values = RequestValues { id: outgoing.forwarded.request_id, host: outgoing.forwarded.host.as_str() };
-        for (name, template) in &self.headers {
-            let rendered = template
-                .render(&outgoing.principal, values)
-                .map_err(|source| UpstreamError::ClaimNotAHeader { header: name.clone(), source })?;
-            if let Some(mut value) = rendered {
-                value.set_sensitive(value.is_sensitive() || *name == AUTHORIZATION);
-                headers.insert(name.clone(), value);
+        self.identity_headers.render(&outgoing.principal, values, |name, value| {
+            if let Some(value) = value {
+                headers.append(name, value);
             }
-        }
+        })?;
         if let Some(handshake) = outgoing.upgrade {
             handshake.set(headers);
         }
