@@ -226,11 +226,12 @@ pub async fn start_with_store(
         table.add(Route::new(route, upstream, known, counted));
     }
 
-    let limits = listen.limits;
+    let (limits, trusted_proxies) = (listen.limits, listen.trusted_proxies);
     let gateway = Gateway::new(GatewayParts {
         pages,
         public_url,
         limits,
+        trusted_proxies,
         cookie,
         log_user: log.user,
         routes: table,

@@ -50,7 +50,7 @@ const SETTINGS: &str = "(settings)";
 
 /// Modules whose types the configuration builds or checks values with, besides every `settings` module.
 const SETTINGS_TYPES: &[&str] =
-    &["policy::access", "gateway::canonical_path", "gateway::pattern", "upstream::template"];
+    &["policy::access", "gateway::canonical_path", "gateway::pattern", "server::trusted_proxies", "upstream::template"];
 
 /// Where a secret leaves its type: on the wire, into a seal, or into a derivation.
 const MAY_EXPOSE: &[&str] = &[

@@ -44,7 +44,7 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
             };
             results.push(OnlineResult { subject, problem });
         }
-        for route in settings.routes {
+        for route in settings.routes.into_iter().filter(|route| !route.forward_auth) {
             let subject = format!("upstream {} at {}", route.upstream.name, shown(&route.upstream.target));
             let problem = connect(&route.upstream.target, route.upstream.timeouts.connect).await;
             results.push(OnlineResult { subject, problem });
@@ -57,6 +57,7 @@ fn shown(target: &Target) -> String {
     match target {
         Target::Http { host, port } => format!("http://{host}:{port}"),
         Target::Https { host, port } => format!("https://{host}:{port}"),
+        Target::Elsewhere => "another proxy".to_owned(),
         Target::Unix(path) => format!("unix:{}", path.display()),
     }
 }
@@ -67,6 +68,7 @@ async fn connect(target: &Target, patience: Duration) -> Option<String> {
             Target::Http { host, port } | Target::Https { host, port } => {
                 TcpStream::connect((host.trim_matches(['[', ']']), *port)).await.map(drop)
             }
+            Target::Elsewhere => Ok(()),
             Target::Unix(path) => UnixStream::connect(path).await.map(drop),
         }
     };

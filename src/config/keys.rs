@@ -21,8 +21,9 @@ macro_rules! keys {
 
 keys! {
     ROOT "" ["public_url" "listen" "log" "pages" "session" "provider" "providers" "upstream"] []
-    LISTEN "listen" ["address" "probe_address" "endpoint_prefix" "startup_grace" "limits"]
-        ["admin_address" "admin_token" "tls" "trusted_proxies"]
+    LISTEN "listen" ["address" "probe_address" "endpoint_prefix" "startup_grace" "limits"
+        "trusted_proxies"]
+        ["admin_address" "admin_token" "tls"]
     LIMITS "listen.limits"
         ["headers" "header_bytes" "target_bytes" "cookie_bytes" "header_timeout" "keep_alive" "connections"
          "drain_delay" "drain_timeout"]
@@ -45,8 +46,8 @@ keys! {
     PROVIDER_TIMEOUTS "provider.timeouts" ["connect" "total"] []
     UPSTREAM "upstream"
         ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
-         "path_policy" "headers" "timeouts" "tls"]
-        ["targets" "forward_auth" "scopes" "resource" "token" "bearer" "cross_site" "keep_authorization"
+         "path_policy" "headers" "timeouts" "tls" "forward_auth"]
+        ["targets" "scopes" "resource" "token" "bearer" "cross_site" "keep_authorization"
          "identity_headers" "basic_password" "identity_assertion" "rule" "step_up"]
     ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []
     UPSTREAM_TIMEOUTS "upstream.timeouts" ["connect" "response_header" "idle"] []

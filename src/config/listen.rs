@@ -1,11 +1,14 @@
 //! `[listen]` and `[listen.limits]`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::origin::PublicUrl;
 use crate::server::settings::{Limits, ListenAddress, ListenSettings};
+use crate::server::trusted_proxies::TrustedProxies;
 
 use super::keys::LIMITS;
 use super::section::Section;
@@ -31,6 +34,7 @@ pub(super) fn listen(section: Option<&Section<'_>>, public_url: Option<&PublicUr
         startup_grace: section.map_or(Duration::from_secs(30), |section| {
             section.duration_or_zero("startup_grace", Duration::from_secs(30))
         }),
+        trusted_proxies: section.map(trusted_proxies).unwrap_or_default(),
         limits: limits(section.and_then(|section| section.section("limits", &LIMITS)).as_ref()),
     };
     if let Some(section) = section
@@ -60,6 +64,36 @@ fn listen_address(setting: &Setting<'_>) -> Option<ListenAddress> {
         setting.refuse(message, format!("write {ADDRESS_EXAMPLE}"));
     }
     address
+}
+
+const PROXIES_EXAMPLE: &str = "[\"10.0.0.0/8\", \"unix\"]";
+
+fn trusted_proxies(section: &Section<'_>) -> TrustedProxies {
+    let Some(setting) = section.setting("trusted_proxies") else { return TrustedProxies::default() };
+    let (mut networks, mut unix) = (Vec::new(), false);
+    for (item, text) in setting.strings(PROXIES_EXAMPLE).unwrap_or_default() {
+        if text == "unix" {
+            unix = true;
+            continue;
+        }
+        let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let Some(network) = network else {
+            let message = format!("`{}` is neither a network, nor an address, nor \"unix\"", item.path());
+            item.refuse(message, format!("write {PROXIES_EXAMPLE}"));
+            continue;
+        };
+        if network.trunc() != network {
+            let message = format!("`{}` has bits of a host behind its network", item.path());
+            item.refuse(message, format!("write {} for the network, or the address alone", network.trunc()));
+        } else if network.prefix_len() == 0 {
+            // Everybody: then anybody writes the address that logs and applications see.
+            let message = format!("`{}` would believe whoever connects", item.path());
+            item.refuse(message, "name the networks of your own proxies");
+        } else {
+            networks.push(network);
+        }
+    }
+    TrustedProxies::new(networks, unix)
 }
 
 fn endpoint_prefix(setting: &Setting<'_>) -> Option<String> {

@@ -158,7 +158,12 @@ fn settings(root: &Section<'_>) -> Option<Settings> {
     let (listen, endpoint_prefix) = listen::listen(root.section("listen", &keys::LISTEN).as_ref(), url);
     let (session, cookie) = session::session(root.section("session", &keys::SESSION).as_ref());
     let providers = provider::providers(root, url);
-    let around = Surroundings { public_url: url, endpoint_prefix: &endpoint_prefix, providers: &providers };
+    let around = Surroundings {
+        public_url: url,
+        endpoint_prefix: &endpoint_prefix,
+        providers: &providers,
+        trusted_proxies: &listen.trusted_proxies,
+    };
     let read: Vec<_> = upstreams(root)
         .into_iter()
         .enumerate()

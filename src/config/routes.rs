@@ -80,7 +80,7 @@ fn leads_to(target: &Target, host: &Host, scheme: Scheme) -> bool {
     let (target_scheme, text, port) = match target {
         Target::Http { host, port } => (Scheme::Http, host, port),
         Target::Https { host, port } => (Scheme::Https, host, port),
-        Target::Unix(_) => return false,
+        Target::Unix(_) | Target::Elsewhere => return false,
     };
     target_scheme == scheme && Host::parse(&format!("{text}:{port}"), scheme).is_ok_and(|target| target == *host)
 }

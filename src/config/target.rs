@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::server::trusted_proxies::TrustedProxies;
 use crate::upstream::settings::Target;
 
 use super::section::Section;
@@ -9,8 +10,29 @@ use super::web_address;
 
 const EXAMPLE: &str = "\"http://127.0.0.1:3000\"";
 
-/// Reads `target`, or reports why there is none.
-pub(super) fn target(section: &Section<'_>) -> Option<Target> {
+/// What says how requests are carried, which another proxy does where forward-auth is on.
+const FOR_CARRYING: [&str; 4] = ["target", "pass_host", "timeouts", "tls"];
+
+/// Reads `target`, or reports why there is none. With `forward_auth` nothing is carried by us.
+pub(super) fn target(section: &Section<'_>, proxies: &TrustedProxies) -> Option<Target> {
+    if section.boolean("forward_auth", false) {
+        if proxies.is_empty() {
+            section.refuse_at(
+                "forward_auth",
+                "nobody may ask about this upstream: `listen.trusted_proxies` is empty",
+                "write the addresses of the proxies that ask into `listen.trusted_proxies`",
+            );
+        }
+        for name in FOR_CARRYING.into_iter().filter(|name| section.setting(name).is_some()) {
+            let message = format!("`{name}` together with forward_auth: the proxy that asks carries the requests");
+            section.refuse_at(name, message, "keep one of the two");
+        }
+        if section.boolean("strip_prefix", false) {
+            let message = "`strip_prefix` together with forward_auth: the proxy that asks carries the requests";
+            section.refuse_at("strip_prefix", message, "take it out, and let that proxy take the prefix off");
+        }
+        return Some(Target::Elsewhere);
+    }
     let Some(setting) = section.setting("target") else {
         section.missing("target", &format!("write where the application listens, such as {EXAMPLE}"));
         return None;

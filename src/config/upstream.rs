@@ -8,6 +8,7 @@ use crate::gateway::settings::{Anonymous, RouteSettings};
 use crate::origin::{Host, PublicUrl, Scheme};
 use crate::policy::access::Access;
 use crate::provider::settings::ProviderSettings;
+use crate::server::trusted_proxies::TrustedProxies;
 use crate::upstream::settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
 
 use super::certificates::ca_certificates;
@@ -23,6 +24,7 @@ pub(super) struct Surroundings<'b> {
     pub(super) public_url: Option<&'b PublicUrl>,
     pub(super) endpoint_prefix: &'b str,
     pub(super) providers: &'b [ProviderSettings],
+    pub(super) trusted_proxies: &'b TrustedProxies,
 }
 
 /// An upstream with its place in the file and what the settings no longer say.
@@ -36,7 +38,7 @@ pub(super) struct Route<'a> {
 /// Reads one upstream; `None` when its host is not known, without which nothing can be compared.
 pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surroundings<'_>) -> Option<Route<'a>> {
     let path = path(&section, around);
-    let target = target::target(&section);
+    let target = target::target(&section, around.trusted_proxies);
     let strip_prefix = section.boolean("strip_prefix", false).then(|| path.clone()).filter(|path| path != "/");
     let (headers, uses_access_token) = headers(&section);
     let provider = provider(&section, around.providers);
@@ -44,6 +46,7 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let access = access(&section, around.providers.get(provider));
     let path_policy = path_policy(&section);
     let tls = tls(&section, target.as_ref());
+    let forward_auth = target == Some(Target::Elsewhere);
     let upstream = UpstreamSettings {
         name: name(&section, index),
         // What is missing has been reported, so that this empty one never leaves the reader.
@@ -60,7 +63,8 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         &[("login", Anonymous::Login), ("forward", Anonymous::Forward), ("deny", Anonymous::Deny)],
     );
     let host = host(&section, around.public_url)?;
-    let settings = RouteSettings { host, path, provider, access, anonymous, public, api, path_policy, upstream };
+    let settings =
+        RouteSettings { host, path, provider, access, anonymous, public, api, forward_auth, path_policy, upstream };
     Some(Route { settings, section, uses_access_token })
 }
 
@@ -194,7 +198,7 @@ fn timeouts(section: &Section<'_>) -> UpstreamTimeouts {
 fn tls(section: &Section<'_>, target: Option<&Target>) -> UpstreamTls {
     let Some(setting) = section.setting("tls") else { return UpstreamTls::default() };
     let Some(tls) = setting.section(&UPSTREAM_TLS) else { return UpstreamTls::default() };
-    if target.is_some_and(|target| !matches!(target, Target::Https { .. })) {
+    if target.is_some_and(|target| !matches!(target, Target::Https { .. } | Target::Elsewhere)) {
         let message = format!("`{}` is for https targets, and this one is not", setting.path());
         setting.refuse(message, "make the target https, or take this out");
     }

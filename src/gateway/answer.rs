@@ -62,6 +62,7 @@ impl Gateway {
             let forwarded = matches!(response.body(), Body::Upstream(_));
             let outcome = match code {
                 None if forwarded => Outcome::of_upstream(status.as_u16()),
+                None if status == StatusCode::OK => Outcome::Allowed,
                 None => Outcome::Login,
                 Some(_) => Outcome::of_refusal(status.as_u16()),
             };
@@ -77,7 +78,7 @@ impl Gateway {
         access_log.write(&AccessLine {
             time_millis: self.clock.now_millis(),
             request_id: ingress.request_id.as_str(),
-            peer: ingress.peer,
+            peer: ingress.provenance.address(),
             host: ingress.host.as_str(),
             method: ingress.method.as_str(),
             path: ingress.path.as_str(),

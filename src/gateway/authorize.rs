@@ -47,7 +47,7 @@ pub(super) async fn authorize(
         Authentication::Anonymous(why) => return anonymous(ingress, headers, route, why),
         Authentication::Session(session) => session,
     };
-    let same_site = if ingress.upgrade.is_some() {
+    let same_site = if ingress.is_handshake {
         cross_site::origin(headers, &gateway.public_url, &ingress.host).inspect_err(|rule| {
             let (upstream, rule) = (Some(route.settings.upstream.name.as_str()), rule.as_str());
             gateway.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule });

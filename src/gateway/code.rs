@@ -174,6 +174,18 @@ codes! {
         "Another site tried to do something here in your name, so it was not done. If it was you, open this site \
          itself and do it there.";
 
+    /// Somebody who is no trusted proxy asks for a decision.
+    ForwardAuthUntrusted = "forward-auth-untrusted": 403 UserAgent WARN, "This cannot be done here", ADDRESS;
+    /// What is asked about is described in no manner, in several, or ambiguously.
+    ForwardAuthMalformed = "forward-auth-malformed": 400 UserAgent WARN, "The request is not correct", ADDRESS;
+    /// What is asked about belongs to no upstream with `forward_auth`.
+    ForwardAuthNoUpstream = "forward-auth-no-upstream": 403 Gateway WARN, "This site is not set up correctly",
+        "Please tell the person who runs this site and give the request id.";
+    /// A trusted proxy says that the browser came without TLS.
+    InsecureTransport = "insecure-transport": 400 UserAgent INFO, "This site needs a secure connection",
+        "What you sent came over a connection that others can read, so it was not used. Please use an address that \
+         begins with https.";
+
     // What cannot be routed or read.
     /// No upstream has this host (RFC 9110 §15.5.20).
     Misdirected = "misdirected": 421 UserAgent INFO, "There is no such site here", ADDRESS;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{HeaderMap, HeaderValue, Response};
 
 use super::Gateway;
 use super::authorize::Permit;
@@ -10,6 +10,7 @@ use super::code::Code;
 use super::ingress::{Inbound, Ingress};
 use super::keeper::Keeper;
 use super::refusal::Refusal;
+use crate::upstream::template::RequestValues;
 use crate::upstream::{self, ForwardedContext, Outgoing, Principal, SharedGuard, UpstreamError};
 
 /// Forwards a request with the identity and the token of its permit, or of nobody.
@@ -21,17 +22,7 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
-    let grant = session.and_then(|session| session.login_grant());
-    let principal = match session {
-        Some(session) => Principal {
-            identity: Some(session.identity()),
-            access_token: grant.map(|grant| &grant.tokens.access_token),
-            id_token: grant.and_then(|grant| grant.tokens.id_token.as_ref()),
-            created: Some(session.created()),
-            expires: Some(session.absolute_expiry()),
-        },
-        None => Principal::default(),
-    };
+    let principal = principal(permit);
     let guard = session.map(|session| {
         let keeper = Keeper::new(gateway, &route.known, session);
         Arc::new(keeper) as SharedGuard
@@ -41,7 +32,8 @@ pub(super) async fn forward(
         query: ingress.query.as_deref(),
         principal,
         forwarded: ForwardedContext {
-            peer: ingress.peer,
+            hops: ingress.provenance.hops(),
+            peer: ingress.provenance.peer(),
             scheme: gateway.public_url.scheme(),
             host: &ingress.host,
             request_id: ingress.request_id.as_str(),
@@ -50,17 +42,56 @@ pub(super) async fn forward(
         guard,
     };
     let Inbound { parts, body } = inbound;
-    route.upstream.forward(parts, body, outgoing).await.map_err(|error| {
-        let refusal = refusal(&error);
-        tracing::warn!(
-            event = "upstream.error",
-            upstream = route.settings.upstream.name,
-            code = refusal.code.as_str(),
-            %error,
-            request_id = ingress.request_id.as_str(),
-        );
-        refusal
-    })
+    route.upstream.forward(parts, body, outgoing).await.map_err(|error| told(ingress, permit, &error))
+}
+
+/// Writes what the upstream of a permit is told about the person, for a proxy that carries the request itself.
+///
+/// Every header that says who somebody is to any upstream is there, empty where it has nothing to say: a proxy that
+/// copies them overwrites whatever the user agent has sent under these names.
+pub(super) fn identify(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    permit: &Permit,
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
+    let list = permit.route().upstream.identity_headers(&principal(permit), values);
+    for (name, value) in list.map_err(|error| told(ingress, permit, &error))? {
+        if let Some(value) = value {
+            headers.append(name, value);
+        }
+    }
+    for name in gateway.routes.told() {
+        headers.entry(name).or_insert(HeaderValue::from_static(""));
+    }
+    Ok(())
+}
+
+/// For whom a permit is.
+fn principal(permit: &Permit) -> Principal<'_> {
+    let Some(session) = permit.session() else { return Principal::default() };
+    let grant = session.login_grant();
+    Principal {
+        identity: Some(session.identity()),
+        access_token: grant.map(|grant| &grant.tokens.access_token),
+        id_token: grant.and_then(|grant| grant.tokens.id_token.as_ref()),
+        created: Some(session.created()),
+        expires: Some(session.absolute_expiry()),
+    }
+}
+
+/// The refusal behind an error, with its line in the log.
+fn told(ingress: &Ingress, permit: &Permit, error: &UpstreamError) -> Refusal {
+    let refusal = refusal(error);
+    tracing::warn!(
+        event = "upstream.error",
+        upstream = permit.route().settings.upstream.name,
+        code = refusal.code.as_str(),
+        %error,
+        request_id = ingress.request_id.as_str(),
+    );
+    refusal
 }
 
 fn refusal(error: &UpstreamError) -> Refusal {

@@ -7,19 +7,24 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::request::Parts;
-use http::{HeaderName, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, Method, Request, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::canonical_path::PathPolicy;
 use super::canonical_path::{CanonicalPath, PathError};
 use super::code::Code;
+use super::provenance::Provenance;
 use super::route::RouteTable;
 use crate::origin::{Host, Scheme};
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::settings::Limits;
+use crate::server::trusted_proxies::TrustedProxies;
 use crate::telemetry::request_id::RequestId;
 use crate::upstream::WebSocketHandshake;
 
+const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -33,10 +38,14 @@ pub(super) struct Ingress {
     pub(super) method: Method,
     pub(super) path: CanonicalPath,
     pub(super) query: Option<String>,
-    pub(super) peer: Option<IpAddr>,
+    pub(super) provenance: Provenance,
     pub(super) audience: Audience,
     /// The WebSocket that it asks for; there is no other upgrade.
     pub(super) upgrade: Option<WebSocketHandshake>,
+    /// It came in the path where proxies ask for a decision, spelled plainly.
+    pub(super) is_forward_auth: bool,
+    /// A handshake, of this request or of the one that is asked about.
+    pub(super) is_handshake: bool,
     pub(super) request_id: RequestId,
     /// A body comes with it, or is to come.
     pub(super) has_body: bool,
@@ -85,29 +94,50 @@ pub(super) struct Refused {
     pub(super) request_id: RequestId,
 }
 
+/// What requests are read against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) limits: &'a Limits,
+    /// That of the public URL; the wire does not decide.
+    pub(super) scheme: Scheme,
+    pub(super) routes: &'a RouteTable,
+    pub(super) trusted_proxies: &'a TrustedProxies,
+}
+
 impl Ingress {
-    /// Reads a request strictly.
+    /// Reads a request strictly. `request_id` is its id, unless a trusted proxy has given it one.
     ///
     /// # Errors
     /// [`Refused`] for what is over a limit, ambiguous, or meant for somebody else.
     pub(super) fn read(
         request: Request<Incoming>,
-        limits: &Limits,
-        scheme: Scheme,
-        routes: &RouteTable,
+        rules: Rules<'_>,
         request_id: RequestId,
     ) -> Result<(Self, Inbound), Box<Refused>> {
+        let Rules { limits, scheme, routes, trusted_proxies } = rules;
         let (parts, body) = request.into_parts();
         let peer =
             parts.extensions.get::<ConnectionInfo>().and_then(|connection| connection.peer).map(|peer| peer.ip());
-        let audience = Audience::of(&parts);
+        let provenance = Provenance::read(&parts.headers, peer, trusted_proxies);
+        let request_id = if provenance.is_trusted() { id_of(&parts.headers).unwrap_or(request_id) } else { request_id };
+        let audience = Audience::of(&parts.method, &parts.headers);
+        let peer = provenance.address();
         let refuse = |code: Code, host: Option<Host>, detail: &'static str| {
             Box::new(Refused { code, method: parts.method.clone(), audience, host, peer, detail, request_id })
         };
         if let Err((code, detail)) = within_limits(&parts, limits) {
             return Err(refuse(code, None, detail));
         }
-        let host = host(&parts, scheme, routes).map_err(|detail| refuse(Code::MalformedHost, None, detail))?;
+        let is_forward_auth = routes.is_forward_auth(parts.uri.path());
+        let asked_host = if provenance.is_trusted() && is_forward_auth {
+            forwarded_host(&parts.headers, scheme).map_err(|detail| refuse(Code::MalformedHost, None, detail))?
+        } else {
+            None
+        };
+        let host = match asked_host {
+            Some(host) => host,
+            None => host(&parts, scheme, routes).map_err(|detail| refuse(Code::MalformedHost, None, detail))?,
+        };
         if matches!(parts.method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
             return Err(refuse(Code::MethodNotAllowed, Some(host), "method"));
         }
@@ -128,8 +158,48 @@ impl Ingress {
         let query = parts.uri.query().map(str::to_owned);
         let method = parts.method.clone();
         let has_body = !body.is_end_stream();
-        let ingress = Self { host, method, path, query, peer, audience, upgrade, request_id, has_body, _read: Read };
+        let is_handshake = upgrade.is_some();
+        let ingress = Self {
+            host,
+            method,
+            path,
+            query,
+            provenance,
+            audience,
+            upgrade,
+            is_forward_auth,
+            is_handshake,
+            request_id,
+            has_body,
+            _read: Read,
+        };
         Ok((ingress, Inbound { parts, body }))
+    }
+
+    /// The request that a trusted proxy asks about: of the same user agent to the same host.
+    pub(super) fn asked(
+        &self,
+        headers: &HeaderMap,
+        method: Method,
+        path: CanonicalPath,
+        query: Option<String>,
+    ) -> Self {
+        // A proxy keeps `Upgrade` to itself, but the key of a handshake comes through.
+        let is_handshake = self.upgrade.is_some() || headers.contains_key(SEC_WEBSOCKET_KEY);
+        Self {
+            host: self.host.clone(),
+            audience: if is_handshake { Audience::Program } else { Audience::of(&method, headers) },
+            method,
+            path,
+            query,
+            provenance: self.provenance.clone(),
+            upgrade: None,
+            is_forward_auth: false,
+            is_handshake,
+            request_id: self.request_id,
+            has_body: self.has_body,
+            _read: Read,
+        }
     }
 
     /// Path and query, as they are forwarded.
@@ -199,6 +269,26 @@ fn host(parts: &Parts, scheme: Scheme, routes: &RouteTable) -> Result<Host, &'st
     }
 }
 
+/// The host that a trusted proxy asks about, if it names one.
+fn forwarded_host(headers: &HeaderMap, scheme: Scheme) -> Result<Option<Host>, &'static str> {
+    let mut fields = headers.get_all(X_FORWARDED_HOST).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => Ok(None),
+        (Some(field), None) => {
+            let text = field.to_str().map_err(|_| "forwarded-host")?;
+            Host::parse(text, scheme).map(Some).map_err(|_| "forwarded-host")
+        }
+        (Some(_), Some(_)) => Err("forwarded-host-repeated"),
+    }
+}
+
+/// The id that a proxy has given a request.
+fn id_of(headers: &HeaderMap) -> Option<RequestId> {
+    let mut fields = headers.get_all(X_REQUEST_ID).iter();
+    let id = fields.next().and_then(|field| RequestId::from_proxy(field.as_bytes()));
+    id.filter(|_| fields.next().is_none())
+}
+
 /// At most one `Authorization` field, made of visible characters and single spaces.
 fn authorization(parts: &Parts) -> Result<(), &'static str> {
     let mut fields = parts.headers.get_all(header::AUTHORIZATION).iter();
@@ -214,17 +304,17 @@ fn authorization(parts: &Parts) -> Result<(), &'static str> {
 }
 
 impl Audience {
-    fn of(parts: &Parts) -> Self {
-        let field = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let reading = parts.method == Method::GET || parts.method == Method::HEAD;
+    fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let field = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let reading = method == Method::GET || method == Method::HEAD;
         let fetch_metadata = [SEC_FETCH_MODE, SEC_FETCH_DEST, SEC_FETCH_SITE, SEC_FETCH_USER];
-        if fetch_metadata.iter().any(|name| parts.headers.contains_key(name)) {
-            if field(SEC_FETCH_MODE) != Some("navigate") || parts.headers.contains_key(SEC_PURPOSE) {
+        if fetch_metadata.iter().any(|name| headers.contains_key(name)) {
+            if field(SEC_FETCH_MODE) != Some("navigate") || headers.contains_key(SEC_PURPOSE) {
                 return Self::Program;
             }
             return match field(SEC_FETCH_DEST) {
                 Some("document") if reading => Self::Navigation,
-                Some("document") if parts.method == Method::POST => Self::Form,
+                Some("document") if *method == Method::POST => Self::Form,
                 Some("iframe" | "frame" | "embed" | "object") => Self::Frame,
                 _ => Self::Program,
             };
@@ -232,10 +322,10 @@ impl Audience {
         let html = field(header::ACCEPT).is_some_and(|accept| {
             accept.split(',').any(|range| range.split(';').next().is_some_and(|media| media.trim() == "text/html"))
         });
-        if !html || parts.headers.contains_key(X_REQUESTED_WITH) || parts.headers.contains_key(SEC_PURPOSE) {
+        if !html || headers.contains_key(X_REQUESTED_WITH) || headers.contains_key(SEC_PURPOSE) {
             return Self::Program;
         }
-        match parts.method {
+        match *method {
             Method::GET | Method::HEAD => Self::Navigation,
             Method::POST => Self::Form,
             _ => Self::Program,
@@ -246,6 +336,10 @@ impl Audience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(parts: &Parts) -> Audience {
+        Audience::of(&parts.method, &parts.headers)
+    }
 
     fn parts(method: &str, headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().method(method).uri("/");
@@ -258,25 +352,25 @@ mod tests {
     #[test]
     fn a_navigation_is_what_a_person_sees_in_a_window() {
         let navigate = |dest| [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
-        assert_eq!(Audience::of(&parts("GET", &navigate("document"))), Audience::Navigation);
-        assert_eq!(Audience::of(&parts("HEAD", &navigate("document"))), Audience::Navigation);
-        assert_eq!(Audience::of(&parts("POST", &navigate("document"))), Audience::Form);
-        assert_eq!(Audience::of(&parts("GET", &navigate("iframe"))), Audience::Frame);
-        assert_eq!(Audience::of(&parts("GET", &navigate("image"))), Audience::Program);
-        assert_eq!(Audience::of(&parts("OPTIONS", &navigate("document"))), Audience::Program);
-        assert_eq!(Audience::of(&parts("GET", &[("accept", "text/html,application/xml;q=0.9")])), Audience::Navigation);
-        assert_eq!(Audience::of(&parts("POST", &[("accept", "text/html")])), Audience::Form);
-        assert_eq!(Audience::of(&parts("GET", &[("accept", "*/*")])), Audience::Program);
+        assert_eq!(of(&parts("GET", &navigate("document"))), Audience::Navigation);
+        assert_eq!(of(&parts("HEAD", &navigate("document"))), Audience::Navigation);
+        assert_eq!(of(&parts("POST", &navigate("document"))), Audience::Form);
+        assert_eq!(of(&parts("GET", &navigate("iframe"))), Audience::Frame);
+        assert_eq!(of(&parts("GET", &navigate("image"))), Audience::Program);
+        assert_eq!(of(&parts("OPTIONS", &navigate("document"))), Audience::Program);
+        assert_eq!(of(&parts("GET", &[("accept", "text/html,application/xml;q=0.9")])), Audience::Navigation);
+        assert_eq!(of(&parts("POST", &[("accept", "text/html")])), Audience::Form);
+        assert_eq!(of(&parts("GET", &[("accept", "*/*")])), Audience::Program);
     }
 
     #[test]
     fn scripts_and_prefetches_are_programs_whatever_they_accept() {
         for extra in [("x-requested-with", "XMLHttpRequest"), ("sec-purpose", "prefetch"), ("sec-fetch-mode", "cors")] {
-            assert_eq!(Audience::of(&parts("GET", &[("accept", "text/html"), extra])), Audience::Program, "{extra:?}");
+            assert_eq!(of(&parts("GET", &[("accept", "text/html"), extra])), Audience::Program, "{extra:?}");
         }
         let prefetch =
             [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")];
-        assert_eq!(Audience::of(&parts("GET", &prefetch)), Audience::Program);
+        assert_eq!(of(&parts("GET", &prefetch)), Audience::Program);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! that the step before made, so that none can be left out.
 
 mod answer;
+mod asked;
 mod authenticate;
 mod authorize;
 pub mod body;
@@ -16,10 +17,13 @@ mod endpoints;
 mod exchange_refresh;
 mod form;
 mod forward;
+mod forward_auth;
+mod forwarded_elements;
 mod ingress;
 mod keeper;
 pub mod page;
 pub mod pattern;
+pub mod provenance;
 mod query;
 mod refresh;
 mod refusal;
@@ -28,6 +32,7 @@ mod revocation;
 pub mod route;
 pub mod settings;
 mod site;
+mod transport_security;
 
 use std::sync::Arc;
 
@@ -38,7 +43,7 @@ use answer::Answered;
 use body::Body;
 use ingress::{Inbound, Ingress};
 use refusal::Refusal;
-use route::{Route, Routed};
+use route::{FORWARD_AUTH, Route, Routed};
 pub use site::{Gateway, GatewayParts};
 
 impl Gateway {
@@ -46,13 +51,21 @@ impl Gateway {
     pub async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let request_id = self.request_ids.next();
         let started = self.clock.monotonic();
-        let (ingress, inbound) =
-            match Ingress::read(request, &self.limits, self.public_url.scheme(), &self.routes, request_id) {
-                Ok(read) => read,
-                Err(refused) => return self.answer_refused(&refused, started),
-            };
+        let (ingress, inbound) = match Ingress::read(request, self.rules(), request_id) {
+            Ok(read) => read,
+            Err(refused) => return self.answer_refused(&refused, started),
+        };
         let mut answered = Answered::default();
-        let response = match self.routes.route(&ingress) {
+        let routed = self.routes.route(&ingress);
+        if let Routed::Endpoint(rest) = &routed
+            && let Some(rest) = rest.strip_prefix(FORWARD_AUTH).filter(|_| ingress.is_forward_auth)
+        {
+            return Box::pin(self.answer_proxy(&ingress, inbound, rest, started)).await;
+        }
+        if let Some(answer) = transport_security::insist(self, &ingress) {
+            return self.answer(&ingress, answer.map(|response| response.map(Body::from)), &answered, started);
+        }
+        let response = match routed {
             Routed::Nowhere => Err(Refusal::of(code::Code::NotFound)),
             Routed::Endpoint(rest) => {
                 // Boxed: a login needs much more room than a proxied request, which would be moved along with it.
@@ -60,6 +73,8 @@ impl Gateway {
                     .await
                     .map(|response| response.map(Body::from))
             }
+            // Another proxy carries its requests; whoever comes here instead would be let in by nobody.
+            Routed::Upstream(route) if route.settings.forward_auth => Err(Refusal::of(code::Code::NotFound)),
             Routed::Upstream(route) => self.proxy(&ingress, inbound, route, &mut answered).await,
         };
         self.answer(&ingress, response, &answered, started)

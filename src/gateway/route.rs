@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::canonical_path::CanonicalPath;
 use super::canonical_path::PathPolicy;
@@ -13,6 +13,10 @@ use crate::origin::Host;
 use crate::provider::Provider;
 use crate::telemetry::metrics::{ProviderMetrics, UpstreamMetrics};
 use crate::upstream::Upstream;
+use crate::upstream::managed::identity_header_names;
+
+/// Where proxies ask for a decision, under the endpoint prefix.
+pub(super) const FORWARD_AUTH: &str = "/auth";
 
 /// A provider with what is counted for it.
 #[derive(Debug)]
@@ -88,17 +92,24 @@ struct Site {
 pub struct RouteTable {
     sites: HashMap<Host, Site>,
     endpoints: String,
+    /// Every header by which some upstream is told who somebody is.
+    told: Vec<HeaderName>,
 }
 
 impl RouteTable {
     /// A table for the endpoints under the full path prefix `endpoints`, such as `/oauth2`.
     #[must_use]
     pub fn new(endpoints: String) -> Self {
-        Self { sites: HashMap::new(), endpoints }
+        Self { sites: HashMap::new(), endpoints, told: identity_header_names() }
     }
 
     /// Adds a route; the configuration has made sure that host and path are taken once.
     pub fn add(&mut self, route: Route) {
+        for (name, _) in &route.settings.upstream.headers {
+            if !self.told.contains(name) {
+                self.told.push(name.clone());
+            }
+        }
         let site = self.sites.entry(route.settings.host.clone()).or_default();
         site.known.get_or_insert_with(|| Arc::clone(&route.known));
         // A permissive upstream has its host to itself.
@@ -127,9 +138,20 @@ impl RouteTable {
         site.is_some_and(|site| site.routes.values().any(|route| route.upstream.needs_access_token()))
     }
 
+    /// Every header by which some upstream is told who somebody is.
+    pub(super) fn told(&self) -> &[HeaderName] {
+        &self.told
+    }
+
     /// The full path prefix of our own endpoints.
     pub(super) fn endpoints(&self) -> &str {
         &self.endpoints
+    }
+
+    /// Whether the path of a request target, as it came, is where proxies ask for a decision.
+    pub(super) fn is_forward_auth(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.endpoints.as_str()).and_then(|rest| rest.strip_prefix(FORWARD_AUTH));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Finds where a request goes.

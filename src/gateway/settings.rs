@@ -41,6 +41,8 @@ pub struct RouteSettings {
     pub public: Vec<Pattern>,
     /// Answered with 401, never with a redirect.
     pub api: Vec<Pattern>,
+    /// Another proxy carries the requests and only asks about them.
+    pub forward_auth: bool,
     /// Whether ambiguous characters are let through.
     pub path_policy: PathPolicy,
     /// The application itself.

@@ -12,7 +12,7 @@ use super::cross_site;
 use super::ending::session_end;
 use super::endpoints;
 use super::form;
-use super::ingress::{Audience, Inbound, Ingress};
+use super::ingress::{Audience, Inbound, Ingress, Rules};
 use super::refresh::Refresher;
 use super::refusal::Refusal;
 use super::respond::RefusalContext;
@@ -27,6 +27,7 @@ use crate::provider::exchange::Login;
 use crate::provider::settings::ProviderSettings;
 use crate::return_to::ReturnTo;
 use crate::server::settings::Limits;
+use crate::server::trusted_proxies::TrustedProxies;
 use crate::session::EndReason;
 use crate::session::OpenedSession;
 use crate::session::PassedSession;
@@ -48,6 +49,8 @@ pub struct GatewayParts {
     pub public_url: PublicUrl,
     /// Limits on requests.
     pub limits: Limits,
+    /// Whose word about a request is believed.
+    pub trusted_proxies: TrustedProxies,
     /// The session cookie's attributes.
     pub cookie: CookieSettings,
     /// Whether logs name people.
@@ -74,6 +77,7 @@ pub struct GatewayParts {
 pub struct Gateway {
     pub(super) public_url: PublicUrl,
     pub(super) limits: Limits,
+    pub(super) trusted_proxies: TrustedProxies,
     pub(super) cookie: CookieSettings,
     pub(super) cookie_names: CookieNames,
     pub(super) log_user: LogUser,
@@ -122,6 +126,7 @@ impl Gateway {
             cookie_names: CookieNames::of(&parts.public_url),
             public_url: parts.public_url,
             limits: parts.limits,
+            trusted_proxies: parts.trusted_proxies,
             cookie: parts.cookie,
             log_user: parts.log_user,
             routes: parts.routes,
@@ -138,6 +143,16 @@ impl Gateway {
             clock: parts.clock,
             entropy: parts.entropy,
         })
+    }
+
+    /// What requests are read against.
+    pub(super) const fn rules(&self) -> Rules<'_> {
+        Rules {
+            limits: &self.limits,
+            scheme: self.public_url.scheme(),
+            routes: &self.routes,
+            trusted_proxies: &self.trusted_proxies,
+        }
     }
 
     /// What login cookies and attempts on this host are bound to.

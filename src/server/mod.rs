@@ -6,6 +6,7 @@ pub mod drain;
 pub mod listener;
 pub mod observer;
 pub mod settings;
+pub mod trusted_proxies;
 
 mod deadline;
 mod occupancy;

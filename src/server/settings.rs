@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::trusted_proxies::TrustedProxies;
+
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -61,6 +63,8 @@ pub struct ListenSettings {
     pub probe_address: ListenAddress,
     /// How long the start may wait for the provider before the gateway says that it is ready.
     pub startup_grace: Duration,
+    /// Whose word about the user agent's address and scheme is believed, and who may ask for a decision.
+    pub trusted_proxies: TrustedProxies,
     /// Limits.
     pub limits: Limits,
 }

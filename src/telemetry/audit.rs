@@ -54,6 +54,8 @@ pub enum AuditEvent<'a> {
     CsrfDenied { rule: &'static str, site: Option<&'static str> },
     /// A rule said no.
     AuthzDenied { upstream: &'a str, user: &'a str, session: &'a str, reason: &'static str },
+    /// A proxy asked for a decision and got none.
+    ForwardAuthDenied { reason: &'static str },
     /// A handshake was refused.
     UpgradeDenied { upstream: Option<&'a str>, rule: &'static str },
     /// A return path was replaced by `/`.
@@ -98,6 +100,7 @@ impl<'a> AuditEvent<'a> {
             Self::LogoutFailed { .. } => "logout.failed",
             Self::CsrfDenied { .. } => "csrf.denied",
             Self::AuthzDenied { .. } => "authz.denied",
+            Self::ForwardAuthDenied { .. } => "fwdauth.denied",
             Self::UpgradeDenied { .. } => "ws.denied",
             Self::ReturnUrlRejected { .. } => "return-url.rejected",
             Self::HttpMalformed { .. } => "http.malformed",
@@ -112,6 +115,7 @@ impl<'a> AuditEvent<'a> {
             | Self::SessionCookieInvalid { .. }
             | Self::LogoutRevocationFailed { .. }
             | Self::CsrfDenied { .. }
+            | Self::ForwardAuthDenied { .. }
             | Self::UpgradeDenied { .. }
             | Self::ReturnUrlRejected { .. } => Level::WARN,
             _ => Level::INFO,
@@ -134,6 +138,7 @@ impl<'a> AuditEvent<'a> {
             Self::SessionTampered { purpose: reason }
             | Self::SessionCookieInvalid { kind: reason }
             | Self::ReturnUrlRejected { rule: reason }
+            | Self::ForwardAuthDenied { reason }
             | Self::HttpMalformed { kind: reason } => Fields { reason: Some(reason), ..none },
             Self::RefreshOk { provider, session, generation }
             | Self::RefreshUncertain { provider, session, generation } => {

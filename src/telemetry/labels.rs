@@ -38,6 +38,8 @@ labels! {
         ServerError = "5xx",
         /// One of the gateway's own endpoints answered.
         Endpoint = "endpoint",
+        /// A proxy that asked was told yes.
+        Allowed = "allowed",
         /// Sent to the login.
         Login = "login",
         /// 401 by the gateway.

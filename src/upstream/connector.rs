@@ -31,6 +31,9 @@ pub enum ConnectError {
     /// The deadline has passed.
     #[error("no connection in time")]
     Timeout,
+    /// Another proxy carries the requests of this application.
+    #[error("this application is reached through another proxy")]
+    Elsewhere,
     /// Name resolution or TCP.
     #[error("no TCP connection")]
     Tcp(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -53,6 +56,7 @@ pub(super) struct Connector {
 enum Route {
     Tcp { http: HttpConnector, address: Uri, tls: Option<Tls> },
     Unix(Arc<Path>),
+    Nowhere,
 }
 
 #[derive(Clone)]
@@ -74,6 +78,7 @@ impl Connector {
                 Route::tcp(&authority(host, *port)?, Some(Tls { config, name }))?
             }
             Target::Unix(path) => Route::Unix(path.as_path().into()),
+            Target::Elsewhere => Route::Nowhere,
         };
         Ok(Self { route, deadline: settings.timeouts.connect })
     }
@@ -105,6 +110,7 @@ impl Route {
                     }
                 }
             }
+            Self::Nowhere => Err(ConnectError::Elsewhere),
             Self::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix).map_err(ConnectError::Unix),
         }
     }

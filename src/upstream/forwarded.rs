@@ -20,6 +20,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How a request came.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardedContext<'a> {
+    /// The user agent's address and those of proxies after it, as far as they are believed; without the peer.
+    pub hops: &'a [IpAddr],
     /// The peer's address; none on a Unix socket.
     pub peer: Option<IpAddr>,
     /// The scheme of the public URL.
@@ -33,13 +35,13 @@ pub struct ForwardedContext<'a> {
 impl ForwardedContext<'_> {
     /// Sets the headers; `host` is the canonical host as a value, `prefix` what was taken off the path.
     ///
-    /// Nobody in front of us is trusted, so `X-Forwarded-For` holds the peer alone.
+    /// Unless a proxy in front is trusted, `X-Forwarded-For` holds the peer alone.
     pub fn set(&self, headers: &mut HeaderMap, host: &HeaderValue, prefix: Option<&HeaderValue>) {
         // One buffer holds all that is written here; the values are parts of it.
         let mut text = String::with_capacity(self.request_id.len() + self.host.as_str().len() + 96);
         text.push_str(self.request_id);
         let (id_end, mut peer_place) = (text.len(), None);
-        if let Some(peer) = self.peer {
+        if let Some(peer) = self.hops.first().copied().or(self.peer) {
             // An IPv6 address stands in brackets and quotes (RFC 7239 §6). A mapped IPv4 address is the IPv4 address to
             // everybody else.
             let (before, after) = match peer.to_canonical() {
@@ -56,9 +58,12 @@ impl ForwardedContext<'_> {
         for part in ["host=", quote, self.host.as_str(), quote, ";proto=", self.scheme.as_str()] {
             text.push_str(part);
         }
+        self.push_further_hops(&mut text);
         let text = Bytes::from(text);
-        if let Some(place) = peer_place {
-            set(headers, X_FORWARDED_FOR, text.slice(place));
+        match peer_place {
+            _ if !self.hops.is_empty() => set(headers, X_FORWARDED_FOR, Bytes::from(self.list())),
+            Some(place) => set(headers, X_FORWARDED_FOR, text.slice(place)),
+            None => {}
         }
         set(headers, X_REQUEST_ID, text.slice(..id_end));
         set(headers, FORWARDED, text.slice(id_end..));
@@ -73,6 +78,36 @@ impl ForwardedContext<'_> {
         if let Some(prefix) = prefix {
             headers.insert(X_FORWARDED_PREFIX, prefix.clone());
         }
+    }
+}
+
+impl ForwardedContext<'_> {
+    /// The addresses after the first one, each an element of its own (RFC 7239 §4).
+    fn push_further_hops(&self, text: &mut String) {
+        for address in self.addresses().skip(1) {
+            let (before, after) = match address {
+                IpAddr::V4(_) => (", for=", ""),
+                IpAddr::V6(_) => (", for=\"[", "]\""),
+            };
+            text.push_str(before);
+            push_address(text, address);
+            text.push_str(after);
+        }
+    }
+
+    fn list(&self) -> String {
+        let mut list = String::new();
+        for address in self.addresses() {
+            if !list.is_empty() {
+                list.push_str(", ");
+            }
+            push_address(&mut list, address);
+        }
+        list
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.hops.iter().copied().chain(self.peer).map(|address| address.to_canonical())
     }
 }
 
@@ -110,8 +145,13 @@ mod tests {
 
     fn headers(peer: Option<&str>, scheme: Scheme, host: &str, prefix: Option<&'static str>) -> HeaderMap {
         let host = Host::parse(host, scheme).unwrap();
-        let context =
-            ForwardedContext { peer: peer.map(|peer| peer.parse().unwrap()), scheme, host: &host, request_id: "r-1" };
+        let context = ForwardedContext {
+            hops: &[],
+            peer: peer.map(|peer| peer.parse().unwrap()),
+            scheme,
+            host: &host,
+            request_id: "r-1",
+        };
         let mut headers = HeaderMap::new();
         let value = HeaderValue::from_str(host.as_str()).unwrap();
         context.set(&mut headers, &value, prefix.map(HeaderValue::from_static).as_ref());
@@ -149,6 +189,24 @@ mod tests {
         let six = headers(Some("2001:db8::1"), Scheme::Http, "[::1]:8080", None);
         assert_eq!(six.get("x-forwarded-for").unwrap(), "2001:db8::1");
         assert_eq!(six.get("forwarded").unwrap(), "for=\"[2001:db8::1]\";host=\"[::1]:8080\";proto=http");
+    }
+
+    #[test]
+    fn believed_hops_come_before_the_peer() {
+        let host = Host::parse("wiki.example.com", Scheme::Https).unwrap();
+        let hops = ["2001:db8::7".parse().unwrap(), "10.0.0.9".parse().unwrap()];
+        let context = ForwardedContext {
+            hops: &hops,
+            peer: Some("::ffff:10.0.0.1".parse().unwrap()),
+            scheme: Scheme::Https,
+            host: &host,
+            request_id: "r-1",
+        };
+        let mut headers = HeaderMap::new();
+        context.set(&mut headers, &HeaderValue::from_static("wiki.example.com"), None);
+        assert_eq!(headers.get("x-forwarded-for").unwrap(), "2001:db8::7, 10.0.0.9, 10.0.0.1");
+        let told = "for=\"[2001:db8::7]\";host=wiki.example.com;proto=https, for=10.0.0.9, for=10.0.0.1";
+        assert_eq!(headers.get("forwarded").unwrap(), told);
     }
 
     #[test]

@@ -91,6 +91,26 @@ pub const FIXED_PREFIXES: &[&str] = &[
     "x-webauth-",
 ];
 
+/// What applications that know a gateway of another name read; each is among the managed ones.
+const IDENTITY_NAMES: &[&str] = &[
+    "authorization",
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-user",
+    "x-forwarded-access-token",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+];
+
+/// The names by which applications commonly learn who somebody is, whether an upstream of ours is told by them or not.
+#[must_use]
+pub fn identity_header_names() -> Vec<HeaderName> {
+    IDENTITY_NAMES.iter().map(|name| HeaderName::from_static(name)).collect()
+}
+
 /// What belongs to the message itself: a template for one of these would break framing, routing or the cookies.
 const NEVER_SET: &[&str] = &[
     "connection",

@@ -52,7 +52,7 @@ impl RequestComposer {
             Target::Http { host, port } => (authority(host, *port)?, 80),
             Target::Https { host, port } => (authority(host, *port)?, 443),
             // A name is needed for the request target; it says nothing about where the socket is.
-            Target::Unix(_) => (Authority::from_static("localhost"), 80),
+            Target::Unix(_) | Target::Elsewhere => (Authority::from_static("localhost"), 80),
         };
         let own_host = if settings.pass_host {
             None

@@ -27,6 +27,8 @@ pub enum Target {
     },
     /// HTTP over a Unix socket.
     Unix(PathBuf),
+    /// Nowhere: another proxy carries the requests and asks about them.
+    Elsewhere,
 }
 
 /// How the upstream's certificate is judged.

@@ -45,6 +45,28 @@ fn addresses_are_sockets() {
 }
 
 #[test]
+fn trusted_proxies_are_networks_and_nobody_by_default() {
+    let proxies = |list: &str| good(&with(&format!("trusted_proxies = {list}"))).settings.listen.trusted_proxies;
+    assert!(good(&with("")).settings.listen.trusted_proxies.is_empty());
+    assert!(proxies("[]").is_empty());
+    let named = proxies(r#"["10.0.0.0/8", "192.0.2.7", "fd00::/8", "unix"]"#);
+    for inside in ["10.9.9.9", "192.0.2.7", "fd00::7"] {
+        assert!(named.trusts(inside.parse().unwrap()), "{inside}");
+    }
+    assert!(named.trusts_peer(None) && !named.trusts("192.0.2.8".parse().unwrap()));
+    for (list, why) in [
+        (r#"["10.0.0.1/8"]"#, "has bits of a host"),
+        (r#"["0.0.0.0/0"]"#, "would believe whoever connects"),
+        (r#"["::/0"]"#, "would believe whoever connects"),
+        (r#"["ingress.internal"]"#, "is neither a network"),
+        (r#"["10.0.0.0/33"]"#, "is neither a network"),
+        (r#""10.0.0.0/8""#, "must be a list"),
+    ] {
+        refused(&with(&format!("trusted_proxies = {list}")), why);
+    }
+}
+
+#[test]
 fn the_endpoint_prefix_is_a_plain_path() {
     assert_eq!(good(&with("endpoint_prefix = \"/-/auth\"")).settings.endpoints(), "/-/auth");
     for bad in ["oauth2", "/", "/oauth2/", "//a", "/a/../b", "/a b", "/%61", "/*"] {

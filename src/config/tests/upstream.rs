@@ -235,3 +235,24 @@ fn tls_is_for_https_targets() {
     refused(&text.replace("wiki.internal", "not a name"), "is neither a DNS name nor an IP address");
     refused(&text.replace("server_name = \"wiki.internal\"", "ca_file = \"none.pem\""), "does not exist");
 }
+
+#[test]
+fn fa_01_forward_auth_needs_somebody_who_may_ask_and_no_target() {
+    let whole = |listen: &str, upstream: &str| {
+        format!("public_url = \"https://wiki.example.com\"\n[listen]\n{listen}\n{PROVIDER}[[upstream]]\n{upstream}\n")
+    };
+    let trusted = "trusted_proxies = [\"10.0.0.0/8\"]";
+    let route = |text: &str| good(text).settings.routes.remove(0);
+    assert!(route(&whole(trusted, "forward_auth = true")).forward_auth);
+    assert!(!route(&whole(trusted, "target = \"http://127.0.0.1:3000\"\nforward_auth = false")).forward_auth);
+    refused(&whole("", "forward_auth = true"), "nobody may ask about this upstream");
+    refused(&whole("trusted_proxies = []", "forward_auth = true"), "nobody may ask about this upstream");
+    for line in [
+        "target = \"http://127.0.0.1:3000\"",
+        "pass_host = false",
+        "timeouts = { idle = \"1m\" }",
+        "strip_prefix = true",
+    ] {
+        refused(&whole(trusted, &format!("forward_auth = true\n{line}")), "together with forward_auth");
+    }
+}

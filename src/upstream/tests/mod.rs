@@ -149,6 +149,7 @@ async fn pass(
                 ..Principal::default()
             },
             forwarded: ForwardedContext {
+                hops: &[],
                 peer: Some("192.0.2.7".parse().unwrap()),
                 scheme: Scheme::Https,
                 host: &host,

@@ -1,0 +1,325 @@
+//! A proxy asks for a decision at `/oauth2/auth`: it gets the one of the proxied path, and nobody else gets any.
+
+use crate::harness::by_hand;
+use crate::harness::gateway::{Gateway, Stage};
+use crate::harness::raw::{self, RawResponse};
+use crate::harness::spelled_out::NAVIGATION;
+
+const NGINX: [&str; 2] = ["X-Original-Method: GET", "X-Original-URI: /wiki/page?x=1"];
+const TRAEFIK: [&str; 2] = ["X-Forwarded-Method: GET", "X-Forwarded-Uri: /wiki/page?x=1"];
+const SECTION: &str = "[[upstream]]\nname = \"wiki\"\npath = \"/wiki\"\nforward_auth = true\n\
+                       public = [\"GET /wiki/public/**\"]\napi = [\"/wiki/api/**\"]\n\
+                       access = { claim = \"groups\", contains = \"admins\" }\n\
+                       [upstream.headers]\nx-forwarded-user = \"{claims.username}\"\nx-team = \"{claims.department}\"";
+
+async fn stage() -> Stage {
+    Stage::with(|setup| {
+        setup.listen = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+        setup.upstream = "[upstream.headers]\nx-auth-email = \"{claims.email}\"".to_owned();
+        setup.more = SECTION.to_owned();
+    })
+    .await
+}
+
+/// Asks as a proxy would whose own name for the gateway is another one.
+async fn ask(gateway: &Gateway, request: &str, fields: &[&str]) -> RawResponse {
+    let mut head = format!("{request} HTTP/1.1\r\nHost: vestibule.internal:8080\r\nX-Forwarded-Host: app.example\r\n");
+    for field in fields {
+        head.push_str(field);
+        head.push_str("\r\n");
+    }
+    raw::ask(gateway.address, head + "\r\n").await.unwrap_or_else(|| panic!("no answer to {request} {fields:?}"))
+}
+
+fn with<'a>(one: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    one.iter().chain(more).copied().collect()
+}
+
+#[tokio::test]
+async fn fa_07_allowed_is_200_with_every_header_that_says_who_somebody_is() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for described in [NGINX, TRAEFIK] {
+        for method in ["GET", "HEAD", "POST"] {
+            let fields = with(&described, &[&cookie, "X-Forwarded-User: mallory", "Content-Length: 0"]);
+            let answer = match method {
+                "HEAD" => {
+                    let mut head = "HEAD /oauth2/auth HTTP/1.1\r\nHost: app.example\r\n".to_owned();
+                    fields.iter().for_each(|field| head += &format!("{field}\r\n"));
+                    let mut connection = raw::RawConnection::open(stage.gateway.address).await;
+                    connection.send(head + "\r\n").await;
+                    connection.response_to_head().await.unwrap()
+                }
+                _ => ask(&stage.gateway, &format!("{method} /oauth2/auth"), &fields).await,
+            };
+            assert_eq!(answer.status, 200, "{method} {described:?} {}", answer.text());
+            assert_eq!(answer.all("x-forwarded-user"), ["alice"]);
+            assert!(answer.header("authorization").is_some_and(|value| value.starts_with("Bearer ")));
+            // Nothing is known about these, and yet the proxy has to overwrite what the user agent may have sent.
+            for name in ["x-team", "x-auth-email", "remote-user", "x-forwarded-groups"] {
+                assert_eq!(answer.all(name), [""], "{name}");
+            }
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert!(answer.all("set-cookie").is_empty());
+        }
+    }
+    assert_eq!(stage.upstream.hits(), 1, "the login's own");
+}
+
+#[tokio::test]
+async fn envoy_asks_with_the_path_behind_the_endpoint() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    let at = |target: &str| format!("GET /oauth2/auth{target}");
+    assert_eq!(stage.spelled(&at("/wiki/page?x=1"), &[&cookie]).await.status, 200);
+    assert_eq!(stage.spelled(&at("/wiki/page?x=1"), &[]).await.status, 401);
+    assert_eq!(stage.spelled(&at("/wiki/public/a"), &[]).await.status, 200);
+    assert_eq!(stage.spelled("POST /oauth2/auth/wiki/public/a", &["Content-Length: 0"]).await.status, 401);
+    // The query is that of the request which is asked about: it decides nothing.
+    let answer = stage.spelled(&at("/wiki/page?on_401=redirect"), &NAVIGATION).await;
+    assert_eq!(answer.status, 401);
+    let fields = with(&NAVIGATION, &["X-Vestibule-On-401: redirect"]);
+    assert_eq!(stage.spelled(&at("/wiki/page?x=1"), &fields).await.status, 303);
+    assert_eq!(stage.spelled(&at("/wiki/page"), &with(&TRAEFIK, &[&cookie])).await.status, 400, "two descriptions");
+}
+
+#[tokio::test]
+async fn fa_01_a_stranger_may_not_ask() {
+    let stage = Stage::with(|setup| {
+        setup.listen = "trusted_proxies = [\"10.0.0.0/8\"]".to_owned();
+        setup.more = SECTION.to_owned();
+    })
+    .await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for described in [NGINX, TRAEFIK] {
+        let answer =
+            stage.spelled("GET /oauth2/auth", &with(&described, &[&cookie, "X-Forwarded-For: 10.0.0.1"])).await;
+        assert_eq!(answer.status, 403);
+        assert!(answer.text().contains("forward-auth-untrusted"));
+        assert_eq!((answer.header("x-forwarded-user"), answer.header("authorization")), (None, None));
+        // The host that a stranger asks about is nobody's business: the wire's counts.
+        assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &with(&described, &[&cookie])).await.status, 421);
+    }
+    assert_eq!(stage.spelled("GET /oauth2/auth/wiki/page", &[&cookie]).await.status, 403);
+    stage.gateway.log_reaches(&["fwdauth.denied", "forward-auth-untrusted"], 3).await;
+}
+
+#[tokio::test]
+async fn fa_02_anything_but_one_whole_description_is_refused() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for fields in [
+        vec![],
+        vec![NGINX[0]],
+        vec![NGINX[1]],
+        vec![TRAEFIK[1], NGINX[0]],
+        vec![TRAEFIK[0], TRAEFIK[1], NGINX[0], NGINX[1]],
+        vec![TRAEFIK[0], TRAEFIK[1], NGINX[1]],
+        vec![NGINX[0], NGINX[1], NGINX[1]],
+        vec![NGINX[0], NGINX[0], NGINX[1]],
+        vec![NGINX[0], "X-Original-URI: https://app.example/wiki/page"],
+        vec![NGINX[0], "X-Original-URI: //app.example/wiki"],
+        vec![NGINX[0], "X-Original-URI: "],
+        vec!["X-Original-Method: G@T", NGINX[1]],
+        vec!["X-Original-Method: CONNECT", NGINX[1]],
+        vec!["X-Original-Method: TRACE", NGINX[1]],
+    ] {
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&fields, &[&cookie])).await;
+        assert_eq!(answer.status, 400, "{fields:?} {}", answer.text());
+        assert_eq!(answer.header("x-forwarded-user"), None);
+    }
+    let doubled =
+        ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie, "X-Forwarded-Host: app.example"])).await;
+    assert_eq!(doubled.status, 400);
+}
+
+#[tokio::test]
+async fn fa_02_what_is_ours_or_proxied_by_us_is_never_allowed() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for target in ["/oauth2/callback", "/oauth2/auth", "/oauth2/start", "/", "/other"] {
+        let uri = format!("X-Original-URI: {target}");
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &[NGINX[0], &uri, &cookie]).await;
+        assert_eq!(answer.status, 403, "{target}");
+        assert!(answer.text().contains("forward-auth-no-upstream"));
+    }
+    // And what is only asked about is not carried by us.
+    assert_eq!(stage.spelled("GET /wiki/page", &[&cookie]).await.status, 404);
+}
+
+#[tokio::test]
+async fn ck_05_fa_04_a_malformed_or_doubled_cookie_is_none() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let good = by_hand::session_cookie(&stage.browser);
+    let none = ask(&stage.gateway, "GET /oauth2/auth", &NGINX).await;
+    assert_eq!(none.status, 401);
+    let doubled = format!("{}; {}", by_hand::pair(&good), by_hand::pair(&good));
+    let long = by_hand::pair(&"A".repeat(12 << 10));
+    let chopped = by_hand::pair(&good[1..]);
+    for value in [doubled.as_str(), &long, &chopped, &by_hand::pair(""), &by_hand::pair("A"), &by_hand::pair("%00")] {
+        let cookie = format!("Cookie: {value}");
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie])).await;
+        assert_eq!(by_hand::comparable(&answer), by_hand::comparable(&none), "{value:.90}");
+    }
+}
+
+#[tokio::test]
+async fn fa_05_a_malformed_target_is_never_allowed() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for target in [
+        "/wiki/%",
+        "/wiki/%zz",
+        "/wiki/%00",
+        "/wiki//a",
+        "/wiki/a b",
+        "/wiki/../wiki/a",
+        "/wiki/%2e%2e/a",
+        "/wiki/a;b",
+        "/wiki/a%2Fb",
+        "/wiki/\\a",
+        "/wiki/a#/../b",
+        "/wiki/é",
+        "wiki",
+        "*",
+        "?x",
+        "/wiki/a?b#c",
+        "/wiki/a?b c",
+    ] {
+        let uri = format!("X-Original-URI: {target}");
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &[NGINX[0], &uri, &cookie]).await;
+        assert_eq!(answer.status, 400, "{target} {}", answer.text());
+    }
+    let long = format!("X-Original-URI: /wiki/{}", "a".repeat(9 << 10));
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &[NGINX[0], &long, &cookie]).await.status, 400);
+}
+
+#[tokio::test]
+async fn fa_06_a_store_that_is_away_is_503() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let other = format!("Cookie: {}", by_hand::pair(&"A".repeat(68)));
+    let cookie = format!("Cookie: {}", by_hand::pair(&format!("AQ{}", "A".repeat(66))));
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&other])).await.status, 401);
+    stage.gateway.store.fail(&["load"]);
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie])).await.status, 503);
+    let public = [NGINX[0], "X-Original-URI: /wiki/public/a"];
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &public).await.status, 200);
+}
+
+#[tokio::test]
+async fn fa_07_only_navigations_are_redirected_and_only_if_the_proxy_wants_it() {
+    let stage = stage().await;
+    let redirecting = "GET /oauth2/auth?on_401=redirect";
+    let plain = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &NAVIGATION)).await;
+    assert_eq!((plain.status, plain.header("location")), (401, None));
+    assert!(plain.all("set-cookie").is_empty());
+    let sent = ask(&stage.gateway, redirecting, &with(&NGINX, &NAVIGATION)).await;
+    assert_eq!(sent.status, 303);
+    assert!(sent.header("location").unwrap().starts_with(&stage.provider.issuer().to_owned()));
+    for fields in [
+        vec!["X-Original-Method: POST", NGINX[1], NAVIGATION[0], NAVIGATION[1]],
+        vec![NGINX[0], NGINX[1], "Sec-Fetch-Mode: cors"],
+        vec![NGINX[0], "X-Original-URI: /wiki/api/a", NAVIGATION[0], NAVIGATION[1]],
+        vec![NGINX[0], NGINX[1], "Sec-WebSocket-Key: x", NAVIGATION[0], NAVIGATION[1]],
+    ] {
+        let answer = ask(&stage.gateway, redirecting, &fields).await;
+        assert_eq!((answer.status, answer.header("location")), (401, None), "{fields:?}");
+    }
+    // The login leads back to the page that was asked for.
+    let page = stage.browser.log_in(&stage.url("/oauth2/start?rd=/wiki/page?x=1"), "alice").await;
+    assert!(page.url.as_str().ends_with("/wiki/page?x=1"), "{}", page.url);
+}
+
+#[tokio::test]
+async fn fa_08_a_refusal_tells_only_our_own_checked_login() {
+    let stage = stage().await;
+    for uri in ["/wiki/page?rd=https://evil.example", "/wiki/x?next=//evil.example"] {
+        let fields = [NGINX[0], &format!("X-Original-URI: {uri}"), "Location: https://evil.example"];
+        let answer = ask(&stage.gateway, "GET /oauth2/auth?rd=https://evil.example", &fields).await;
+        assert_eq!((answer.status, answer.header("location")), (401, None));
+        let login =
+            serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()["login"].as_str().unwrap().to_owned();
+        let login = url::Url::parse(&login).unwrap();
+        assert_eq!(login.origin().ascii_serialization(), "https://app.example");
+        assert_eq!(login.query_pairs().next().unwrap().1, uri, "the path that was asked about");
+        assert!(!answer.text().contains(stage.provider.issuer()));
+    }
+}
+
+#[tokio::test]
+async fn fa_09_fa_10_the_body_of_the_question_is_not_waited_for() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    for body in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
+        let mut connection = stage.connect().await;
+        let head = ["POST /oauth2/auth HTTP/1.1\r\nHost: app.example", NGINX[0], NGINX[1], &cookie, body].join("\r\n");
+        connection.send(head + "\r\n\r\n").await;
+        assert_eq!(connection.response().await.unwrap().status, 200, "{body}");
+        assert!(connection.is_closed().await, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_rules_are_those_of_the_proxied_path() {
+    let stage = stage().await;
+    stage.log_in_as("bob").await;
+    let cookie = stage.cookie_line();
+    let denied = ask(
+        &stage.gateway,
+        "GET /oauth2/auth?on_401=redirect",
+        &with(&NGINX, &[&cookie, NAVIGATION[0], NAVIGATION[1]]),
+    )
+    .await;
+    assert_eq!(denied.status, 403, "{}", denied.text());
+    assert_eq!(denied.header("x-forwarded-user"), None);
+    let stage = self::stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    let post = ["X-Original-Method: POST", "X-Original-URI: /wiki/page", &cookie];
+    let ours = with(&post, &["Sec-Fetch-Site: same-origin"]);
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &ours).await.status, 200);
+    for foreign in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example"] {
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&post, &[foreign])).await;
+        assert_eq!(answer.status, 403, "{foreign}");
+        assert!(answer.text().contains("cross-site"));
+    }
+    let handshake = with(&NGINX, &[&cookie, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]);
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &handshake).await.status, 403, "a handshake needs our Origin");
+    let ours = with(&handshake, &["Origin: https://app.example"]);
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &ours).await.status, 200);
+}
+
+#[tokio::test]
+async fn cb_21_a_request_that_came_in_clear_is_not_allowed() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie, "X-Forwarded-Proto: http"])).await;
+    assert_eq!(answer.status, 308);
+    assert_eq!(answer.header("location"), Some("https://app.example/wiki/page?x=1"));
+    let post = ["X-Original-Method: POST", NGINX[1], &cookie, "X-Forwarded-Proto: http", "Sec-Fetch-Site: same-origin"];
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &post).await.status, 400);
+}
+
+#[tokio::test]
+async fn the_line_in_the_log_is_about_the_request_that_was_asked_about() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie, "X-Forwarded-For: 198.51.100.7"])).await;
+    let metrics = stage.gateway.metrics_page().await;
+    assert!(metrics.contains("requests_total{outcome=\"allowed\",upstream=\"wiki\"} 1"), "{metrics}");
+    stage.gateway.everything_written();
+    let parts =
+        ["\"path\":\"/wiki/page\"", "\"host\":\"app.example\"", "\"upstream\":\"wiki\"", "\"peer\":\"198.51.100.7\""];
+    assert_eq!(stage.gateway.access_log.lines_with(&parts), 1, "{}", stage.gateway.access_log.text());
+}
