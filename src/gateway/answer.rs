@@ -197,7 +197,7 @@ impl Gateway {
     }
 
     /// Path and query of the login that comes back to `return_to`.
-    fn login_link(&self, return_to: &ReturnTo) -> String {
+    pub(super) fn login_link(&self, return_to: &ReturnTo) -> String {
         format!("{}?rd={}", self.endpoint("/start"), encode(return_to.as_str()))
     }
 

@@ -23,8 +23,10 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::route::Routed;
 use super::transport_security;
+use crate::cookie;
 use crate::telemetry::audit::AuditEvent;
 
+const LOGIN: HeaderName = HeaderName::from_static("x-vestibule-login");
 const ON_401: HeaderName = HeaderName::from_static("x-vestibule-on-401");
 
 impl Gateway {
@@ -46,7 +48,19 @@ impl Gateway {
         match asked {
             Ok(asked) => {
                 let decision = self.decide(ingress, &asked, headers, rest, &mut answered).await;
-                self.answer(&asked, decision.map(|response| response.map(Body::from)), &answered, started)
+                // For proxies that do not pass this answer on: where to send a person, ready to be used.
+                let login = match &decision {
+                    Err(refusal) if refusal.login && asked.audience == Audience::Navigation => {
+                        HeaderValue::from_str(&self.login_link(&self.return_to_here(&asked))).ok()
+                    }
+                    _ => None,
+                };
+                let decision = decision.map(|response| response.map(Body::from));
+                let mut response = self.answer(&asked, decision, &answered, started);
+                if let Some(login) = login {
+                    response.headers_mut().insert(LOGIN, login);
+                }
+                response
             }
             Err(refusal) => {
                 self.audit(Some(ingress), &AuditEvent::ForwardAuthDenied { reason: reason(&refusal) });
@@ -90,16 +104,30 @@ impl Gateway {
             Err(refusal) => return Err(refusal),
         };
         answered.session = permit.session().cloned();
-        allowed(self, asked, &permit)
+        allowed(self, asked, &permit, headers)
     }
 }
 
-/// 200 with every header that says who somebody is, empty where there is no value.
-fn allowed(gateway: &Gateway, asked: &Ingress, permit: &Permit) -> Result<Response<Bytes>, Refusal> {
+/// 200 with every header that says who somebody is, empty where there is no value, and with the cookies that are the
+/// application's: those of gateways stay here.
+fn allowed(
+    gateway: &Gateway,
+    asked: &Ingress,
+    permit: &Permit,
+    received: &HeaderMap,
+) -> Result<Response<Bytes>, Refusal> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     forward::identify(gateway, asked, permit, headers)?;
+    let mut cookies = HeaderMap::new();
+    for value in received.get_all(header::COOKIE) {
+        cookies.append(header::COOKIE, value.clone());
+    }
+    cookie::remove_gateway_cookies(&mut cookies);
+    let left: Vec<&[u8]> = cookies.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let left = HeaderValue::from_bytes(&left.join(&b"; "[..])).unwrap_or(HeaderValue::from_static(""));
+    headers.insert(header::COOKIE, left);
     Ok(response)
 }
 

@@ -221,6 +221,7 @@ async fn fa_07_only_navigations_are_redirected_and_only_if_the_proxy_wants_it() 
     let plain = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &NAVIGATION)).await;
     assert_eq!((plain.status, plain.header("location")), (401, None));
     assert!(plain.all("set-cookie").is_empty());
+    assert_eq!(plain.header("x-vestibule-login"), Some("/oauth2/start?rd=%2Fwiki%2Fpage%3Fx%3D1"));
     let sent = ask(&stage.gateway, redirecting, &with(&NGINX, &NAVIGATION)).await;
     assert_eq!(sent.status, 303);
     assert!(sent.header("location").unwrap().starts_with(&stage.provider.issuer().to_owned()));
@@ -232,10 +233,22 @@ async fn fa_07_only_navigations_are_redirected_and_only_if_the_proxy_wants_it() 
     ] {
         let answer = ask(&stage.gateway, redirecting, &fields).await;
         assert_eq!((answer.status, answer.header("location")), (401, None), "{fields:?}");
+        assert_eq!(answer.header("x-vestibule-login"), None, "{fields:?}");
     }
     // The login leads back to the page that was asked for.
     let page = stage.browser.log_in(&stage.url("/oauth2/start?rd=/wiki/page?x=1"), "alice").await;
     assert!(page.url.as_str().ends_with("/wiki/page?x=1"), "{}", page.url);
+}
+
+#[tokio::test]
+async fn ck_10_the_application_gets_its_own_cookies_alone() {
+    let stage = stage().await;
+    stage.log_in().await;
+    let cookie = format!("{}; a=\"1\"; __Host-Http-vestibule-other=x; b", stage.cookie_line());
+    let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie, "Cookie: c=2"])).await;
+    assert_eq!((answer.status, answer.all("cookie")), (200, vec!["a=\"1\"; b; c=2"]));
+    let bare = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&stage.cookie_line()])).await;
+    assert_eq!((bare.status, bare.all("cookie")), (200, vec![""]));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod discovery;
 mod finished_login;
 mod forged_tokens;
 mod forward_auth;
+mod forward_auth_recipes;
 mod forwarding;
 mod harness;
 mod harness_itself;

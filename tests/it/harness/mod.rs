@@ -13,6 +13,7 @@ pub mod chromium;
 pub mod cookie_jar;
 pub mod counter;
 pub mod failing_store;
+pub mod fronting_proxy;
 pub mod gateway;
 pub mod html;
 pub mod journey;
