@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,14 @@ pub enum StartError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    /// The file of the audit log.
+    #[error("log.audit: {} cannot be appended to: {source}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Something of the operating system: a thread, a signal, the runtime.
     #[error("the operating system refused: {0}")]
     System(#[from] io::Error),

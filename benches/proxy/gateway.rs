@@ -14,6 +14,7 @@ use vestibule::entropy::SystemEntropy;
 use vestibule::server::Listener;
 use vestibule::server::settings::ListenAddress;
 use vestibule::telemetry::access_log::AccessLog;
+use vestibule::telemetry::line_queue::LineQueue;
 use vestibule::telemetry::logging;
 use vestibule::telemetry::metrics::Metrics;
 
@@ -42,10 +43,11 @@ pub async fn run(upstream: SocketAddr, provider: SocketAddr, access_log: Option<
     let path = Path::new("benchmark.toml");
     let loaded = config::parse(&text, path, Path::new(""), &BenchmarkEnvironment, &SystemEntropy);
     let settings = loaded.unwrap_or_else(|error| panic!("{error}\n{text}")).settings;
-    // As the program has it: what a subscriber costs per request is part of the cost.
-    logging::init(&settings.log).unwrap();
-
     let metrics = Arc::new(Metrics::new());
+    // As the program has it: what a subscriber costs per request is part of the cost.
+    let events = LineQueue::start("log", std::io::stderr(), metrics.log_dropped.clone()).unwrap();
+    logging::init(&settings.log, events, None).unwrap();
+
     let log = access_log.map(|path| {
         let (sink, dropped) = (File::create(path).unwrap(), metrics.access_log_dropped.clone());
         Arc::new(AccessLog::start(settings.log.format, sink, dropped).unwrap())

@@ -15,8 +15,10 @@ use crate::gateway::settings::Settings;
 use crate::server::Listener;
 use crate::server::settings::ListenAddress;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::audit_file::AuditFile;
+use crate::telemetry::line_queue::LineQueue;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::settings::LogSettings;
+use crate::telemetry::settings::{AuditSink, LogSettings};
 use crate::telemetry::{logging, panics};
 
 /// How long the last lines of the access log may take at the end.
@@ -29,12 +31,11 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 pub fn serve(loaded: Loaded) -> Result<(), StartError> {
     let Loaded { settings, warnings } = loaded;
     let metrics = Arc::new(Metrics::new());
-    let world = world(&settings.log, &metrics)?;
-    let access_log = world.access_log.clone();
+    let (world, sinks) = world(&settings.log, &metrics)?;
     for warning in &warnings {
         tracing::warn!(event = "config.warning", "{}", warning.one_line());
     }
-    runtime()?.block_on(async move {
+    let outcome = runtime()?.block_on(async move {
         let listeners = Listeners::bind(&settings.listen).await?;
         announce(&settings, &listeners);
         let running = start(settings, listeners, world).await?;
@@ -53,11 +54,9 @@ pub fn serve(loaded: Loaded) -> Result<(), StartError> {
         }
         tracing::info!(event = "shutdown.done");
         Ok::<_, StartError>(())
-    })?;
-    if let Some(access_log) = access_log {
-        let _ = access_log.close(LAST_LINES);
-    }
-    Ok(())
+    });
+    sinks.close();
+    outcome
 }
 
 /// One worker per core that this process may use.
@@ -66,9 +65,18 @@ pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Sets up logging and what else is there once per process.
-pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<World, StartError> {
+pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<(World, Sinks), StartError> {
+    let events = LineQueue::start("log", io::stderr(), metrics.log_dropped.clone())?;
+    let audit = match &log.audit {
+        AuditSink::Log => None,
+        AuditSink::File(path) => {
+            let file = AuditFile::open(path, io::stderr())
+                .map_err(|source| StartError::Audit { path: path.clone(), source })?;
+            Some(LineQueue::start("audit-log", file, metrics.audit_log_dropped.clone())?)
+        }
+    };
     // A second subscriber in one process is refused, and the first goes on.
-    let _ = logging::init(log);
+    let _ = logging::init(log, events.clone(), audit.clone());
     panics::install_hook(metrics.panics.clone());
     let access_log = if log.access {
         let dropped = metrics.access_log_dropped.clone();
@@ -76,12 +84,32 @@ pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<World, 
     } else {
         None
     };
-    Ok(World {
+    let world = World {
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::clone(metrics),
-        access_log,
-    })
+        access_log: access_log.clone(),
+    };
+    Ok((world, Sinks { access_log, events, audit }))
+}
+
+/// Where lines go, with a queue in front of each.
+pub(super) struct Sinks {
+    access_log: Option<Arc<AccessLog>>,
+    events: LineQueue,
+    audit: Option<LineQueue>,
+}
+
+impl Sinks {
+    /// Writes what is still waiting.
+    pub(super) fn close(self) {
+        if let Some(access_log) = &self.access_log {
+            let _ = access_log.close(LAST_LINES);
+        }
+        for queue in self.audit.iter().chain([&self.events]) {
+            let _ = queue.close(LAST_LINES);
+        }
+    }
 }
 
 fn shown(configured: &ListenAddress, listener: &Listener) -> String {

@@ -30,6 +30,7 @@ keys! {
         ["body_bytes" "streams" "handshake_timeout" "body_rate" "callbacks_per_second" "websockets_per_session"
          "connections_per_address" "callbacks_per_address" "websockets_per_address"]
     LOG "log" ["format" "level" "access" "audit" "user"] []
+    AUDIT "log.audit" ["file"] []
     PAGES "pages" ["name" "contact"] []
     SESSION "session"
         ["store" "max_sessions" "lifetime" "idle_timeout" "keys" "cookie" "max_sessions_per_subject"]

@@ -3,22 +3,17 @@
 use tracing::Level;
 
 use crate::gateway::settings::PagesSettings;
-use crate::telemetry::settings::{LogFormat, LogSettings, LogUser};
+use crate::telemetry::settings::{AuditSink, LogFormat, LogSettings, LogUser};
 
+use super::keys::AUDIT;
 use super::section::Section;
+use super::setting::Setting;
 
 const LONGEST_PAGE_TEXT: usize = 200;
 
 pub(super) fn log(section: Option<&Section<'_>>) -> LogSettings {
     let default = LogSettings::default();
     let Some(section) = section else { return default };
-    if let Some(audit) = section.setting("audit") {
-        if audit.is_table() {
-            audit.refuse_unbuilt("an audit log in a file of its own", "write audit = \"log\"");
-        } else {
-            audit.choice(&[("log", ())]);
-        }
-    }
     LogSettings {
         format: section.choice("format", default.format, &[("json", LogFormat::Json), ("text", LogFormat::Text)]),
         level: section.choice(
@@ -33,8 +28,24 @@ pub(super) fn log(section: Option<&Section<'_>>) -> LogSettings {
             ],
         ),
         access: section.boolean("access", default.access),
+        audit: section.setting("audit").and_then(|setting| audit(&setting)).unwrap_or_default(),
         user: section.choice("user", default.user, &[("pseudonym", LogUser::Pseudonym), ("name", LogUser::Name)]),
     }
+}
+
+const AUDIT_EXAMPLE: &str = "\"log\" or { file = \"/var/log/vestibule/audit.jsonl\" }";
+
+fn audit(setting: &Setting<'_>) -> Option<AuditSink> {
+    if !setting.is_table() {
+        return setting.choice(&[("log", ())]).map(|()| AuditSink::Log);
+    }
+    let section = setting.section(&AUDIT)?;
+    let Some(file) = section.setting("file") else {
+        section.missing("file", &format!("write {AUDIT_EXAMPLE}"));
+        return None;
+    };
+    let text = file.string("\"/var/log/vestibule/audit.jsonl\"")?;
+    Some(AuditSink::File(file.reading().resolve(text)))
 }
 
 pub(super) fn pages(section: Option<&Section<'_>>) -> PagesSettings {

@@ -123,6 +123,13 @@ impl Grant {
         marked
     }
 
+    /// The scopes that were asked for and not granted (RFC 6749 §3.3).
+    #[must_use]
+    pub fn missing_scopes(&self) -> Vec<&str> {
+        let granted = &self.tokens.scopes;
+        self.key.scopes.iter().filter(|asked| !granted.contains(asked)).map(String::as_str).collect()
+    }
+
     /// Whether a refresh can be tried at all.
     #[must_use]
     pub const fn is_refreshable(&self) -> bool {

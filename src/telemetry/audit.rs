@@ -30,6 +30,8 @@ pub enum AuditEvent<'a> {
     LoginRejected { provider: Option<&'a str>, reason: &'static str, check: Option<&'static str> },
     /// A session began.
     SessionCreated { provider: &'a str, user: &'a str, session: &'a str },
+    /// The provider granted fewer scopes than were asked for; `missing` are those of the configuration.
+    GrantNarrowed { provider: &'a str, user: &'a str, session: &'a str, missing: &'a str },
     /// A session ended.
     SessionEnded { user: Option<&'a str>, session: &'a str, reason: SessionEnd },
     /// Something sealed did not open; `purpose` is what it was for.
@@ -88,6 +90,7 @@ impl<'a> AuditEvent<'a> {
             Self::LoginOk { .. } => "login.ok",
             Self::LoginRejected { .. } => "login.rejected",
             Self::SessionCreated { .. } => "session.created",
+            Self::GrantNarrowed { .. } => "grant.narrowed",
             Self::SessionEnded { .. } => "session.ended",
             Self::SessionTampered { .. } => "session.tampered",
             Self::SessionCookieInvalid { .. } => "session.cookie-invalid",
@@ -112,6 +115,7 @@ impl<'a> AuditEvent<'a> {
         match self {
             Self::SessionTampered { .. } | Self::StoreError { .. } | Self::LogoutFailed { .. } => Level::ERROR,
             Self::LoginRejected { .. }
+            | Self::GrantNarrowed { .. }
             | Self::SessionCookieInvalid { .. }
             | Self::LogoutRevocationFailed { .. }
             | Self::CsrfDenied { .. }
@@ -132,6 +136,13 @@ impl<'a> AuditEvent<'a> {
             Self::LoginRejected { provider, reason, check } => {
                 Fields { provider, reason: Some(reason), detail: check, ..none }
             }
+            Self::GrantNarrowed { provider, user, session, missing } => Fields {
+                provider: Some(provider),
+                user: Some(user),
+                session: Some(session),
+                detail: Some(missing),
+                ..none
+            },
             Self::SessionEnded { user, session, reason } => {
                 Fields { user, session: Some(session), reason: Some(reason.as_str()), ..none }
             }

@@ -10,7 +10,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
+use super::audit::TARGET as AUDIT;
 use super::escape::push_line;
+use super::line_queue::LineQueue;
 use super::settings::{LogFormat, LogSettings};
 
 /// Libraries that see tokens, cookies or keys go by; below INFO some of them print what they see.
@@ -29,31 +31,48 @@ const CAPPED: [&str; 12] = [
     "redis",
 ];
 
-/// Logs to standard error from here on, for the whole process.
+/// Logs into these queues from here on, for the whole process; audit events go into `audit`, if there is one.
 ///
 /// # Errors
 /// When logging has been set up before.
-pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
-    subscriber(settings, io::stderr).try_init()
+pub fn init(settings: &LogSettings, log: LineQueue, audit: Option<LineQueue>) -> Result<(), TryInitError> {
+    both(settings, log, audit).try_init()
 }
 
-/// The same into another writer; it gets each event in one piece.
+/// Logs into a writer; it gets each event in one piece.
 pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let writer = OneLine(writer);
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_writer(writer)
-            .boxed(),
-        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
-    };
-    tracing_subscriber::registry().with(layer.with_filter(filter(settings.level)))
+    both(settings, writer, None::<W>)
+}
+
+fn both<W, A>(settings: &LogSettings, writer: W, audit: Option<A>) -> impl Subscriber + Send + Sync + use<W, A>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    A: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let mut wanted = filter(settings.level);
+    if audit.is_some() {
+        wanted = wanted.with_target(AUDIT, LevelFilter::OFF);
+    }
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match settings.format {
+        LogFormat::Json => json(writer).with_filter(wanted).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(OneLine(writer)).with_filter(wanted).boxed(),
+    }];
+    if let Some(audit) = audit {
+        let audit_alone = Targets::new().with_target(AUDIT, LevelFilter::INFO);
+        layers.push(json(audit).with_filter(audit_alone).boxed());
+    }
+    tracing_subscriber::registry().with(layers)
+}
+
+fn json<W>(writer: W) -> impl Layer<Registry> + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    lines.with_writer(OneLine(writer))
 }
 
 fn filter(level: tracing::Level) -> Targets {
@@ -62,7 +81,7 @@ fn filter(level: tracing::Level) -> Targets {
     Targets::new()
         .with_default(level)
         // What happened to sessions is told however quiet the rest is.
-        .with_target(super::audit::TARGET, level.max(LevelFilter::INFO))
+        .with_target(AUDIT, level.max(LevelFilter::INFO))
         .with_targets(CAPPED.map(|target| (target, capped)))
 }
 
@@ -166,6 +185,22 @@ pub(super) mod tests {
         });
         assert!(!lines.contains("not this"), "{lines}");
         assert!(lines.contains("but this") && lines.contains("and this"), "{lines}");
+    }
+
+    #[test]
+    fn audit_events_go_to_a_sink_of_their_own_as_json() {
+        let (log, audit) = (Kept::default(), Kept::default());
+        let (to_log, to_audit) = (log.clone(), audit.clone());
+        let settings = LogSettings { format: LogFormat::Text, level: Level::ERROR, ..LogSettings::default() };
+        let subscriber = both(&settings, move || to_log.clone(), Some(move || to_audit.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "audit", "somebody logged in");
+            tracing::error!("something else");
+        });
+        let text = |kept: &Kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(text(&log).contains("something else") && !text(&log).contains("logged in"), "{}", text(&log));
+        let line: serde_json::Value = serde_json::from_str(text(&audit).trim_end()).unwrap();
+        assert_eq!(line["message"], "somebody logged in");
     }
 
     #[test]

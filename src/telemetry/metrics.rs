@@ -44,6 +44,10 @@ pub struct Metrics {
     pub headers_stripped: IntCounter,
     /// Lines of the access log that were lost.
     pub access_log_dropped: IntCounter,
+    /// Lines of the log that were lost.
+    pub log_dropped: IntCounter,
+    /// Audit events that were lost on their way into a file of their own.
+    pub audit_log_dropped: IntCounter,
     /// Panics.
     pub panics: IntCounter,
 }
@@ -110,11 +114,17 @@ impl Metrics {
             tunnels: gauge(&r, "tunnels", "WebSockets and other tunnels that are open."),
             headers_stripped: counter(&r, "headers_stripped_total", "Managed headers removed from requests."),
             access_log_dropped: counter(&r, "access_log_dropped_total", "Lines of the access log that were lost."),
+            log_dropped: counter(&r, "log_dropped_total", "Lines of the log that were lost."),
+            audit_log_dropped: counter(&r, "audit_log_dropped_total", "Audit events lost on their way to their file."),
             panics: counter(&r, "panics_total", "Requests and tasks that ended in a panic."),
             registry: r,
         };
         // Series that an alarm looks at are there from the start: a counter that appears with its first event is
         // never seen to rise.
+        for step in [LoginStep::Started, LoginStep::Exchanging, LoginStep::Ok] {
+            metrics.login.with_label_values(&[step.as_str(), ""]);
+        }
+        metrics.login.with_label_values(&[LoginStep::Rejected.as_str(), "login-loop"]);
         for reason in SessionEnd::ALL {
             metrics.sessions_ended.with_label_values(&[reason.as_str()]);
         }

@@ -3,8 +3,10 @@
 pub mod access_line;
 pub mod access_log;
 pub mod audit;
+pub mod audit_file;
 mod escape;
 pub mod labels;
+pub mod line_queue;
 pub mod logging;
 pub mod metrics;
 pub mod panics;

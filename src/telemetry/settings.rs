@@ -1,5 +1,7 @@
 //! What is logged, and how.
 
+use std::path::PathBuf;
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -20,6 +22,16 @@ pub enum LogUser {
     Name,
 }
 
+/// Where audit events go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuditSink {
+    /// Among the other events.
+    #[default]
+    Log,
+    /// Into a file of their own, as JSON whatever the form of the log.
+    File(PathBuf),
+}
+
 /// The `[log]` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -29,12 +41,20 @@ pub struct LogSettings {
     pub level: tracing::Level,
     /// One line per request.
     pub access: bool,
+    /// Where audit events go.
+    pub audit: AuditSink,
     /// Whether names of people appear.
     pub user: LogUser,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Json, level: tracing::Level::INFO, access: true, user: LogUser::Pseudonym }
+        Self {
+            format: LogFormat::Json,
+            level: tracing::Level::INFO,
+            access: true,
+            audit: AuditSink::Log,
+            user: LogUser::Pseudonym,
+        }
     }
 }

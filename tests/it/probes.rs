@@ -150,6 +150,37 @@ async fn the_page_lists_every_metric_with_its_kind_and_labels() {
     assert_eq!(kinds, documented);
 }
 
+/// Every alarm of the page speaks of series that are served.
+#[tokio::test]
+async fn the_alarms_name_metrics_labels_and_values_that_exist() {
+    let stage = Stage::set().await;
+    stage.log_in().await;
+    let served = probe(&stage, "GET", "/metrics").await.text();
+    let page = include_str!("../../docs/operations.md");
+    let section = page.split("Alarms that").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")).map(|row| row.split('`').next().unwrap());
+    let mut seen = 0;
+    for alarm in rows {
+        for rest in alarm.split("vestibule_").skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let name = format!("vestibule_{}", &rest[..end]);
+            let matchers: Vec<&str> = match rest[end..].strip_prefix('{') {
+                Some(inside) => inside.split('}').next().unwrap().split(',').collect(),
+                None => Vec::new(),
+            };
+            let mut samples = served.lines().filter(|line| {
+                line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+            });
+            assert!(
+                samples.any(|sample| matchers.iter().all(|matcher| sample.contains(matcher))),
+                "{alarm}: {name} {matchers:?} is not served"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
 #[tokio::test]
 async fn requests_are_counted_by_what_became_of_them() {
     let stage = Stage::set().await;

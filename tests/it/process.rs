@@ -193,6 +193,33 @@ async fn sigint_ends_the_program_at_once() {
 }
 
 #[tokio::test]
+async fn audit_events_go_into_a_file_of_their_own() {
+    let provider = TestProvider::start().await;
+    let text = configuration(provider.issuer(), "127.0.0.1:0", "http://localhost:18082", "http://127.0.0.1:9");
+    let configured = Configured::with(&(text + "[log]\naudit = { file = \"audit.jsonl\" }\n"));
+    let serving = Serving::start(&configured.path()).await;
+    let request =
+        "GET /oauth2/start?rd=https://evil.example HTTP/1.1\r\nHost: localhost:18082\r\nAccept: text/html\r\n\r\n";
+    assert_eq!(raw::ask(serving.public, request).await.unwrap().status, 303);
+    serving.signal("-INT").await;
+    let (code, log, _) = serving.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let audit = std::fs::read_to_string(configured.file("audit.jsonl")).unwrap();
+    let events: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["return-url.rejected", "login.started"]);
+    assert!(!log.contains("login.started") && log.contains("shutdown.done"), "{log}");
+}
+
+#[tokio::test]
+async fn an_audit_file_that_cannot_be_written_ends_with_69_and_is_named() {
+    let text = configuration("https://id.example", "127.0.0.1:0", "https://app.example", "http://127.0.0.1:9");
+    let configured = Configured::with(&(text + "[log]\naudit = { file = \"nowhere/audit.jsonl\" }\n"));
+    let (code, _, error) = run(&["serve", "--config", &configured.path()]).await;
+    assert!(code == 69 && error.contains("log.audit") && error.contains("nowhere/audit.jsonl"), "{code} {error}");
+}
+
+#[tokio::test]
 async fn a_broken_configuration_ends_with_78_and_names_file_and_line() {
     let text = configuration("https://id.example", "127.0.0.1:0", "https://app.example", "http://127.0.0.1:9");
     for (broken, line, words) in [

@@ -90,7 +90,6 @@ fn cf_12_what_is_planned_is_refused_and_never_ignored() {
     for (top, provider, upstream) in [
         ("[session]\nstore = \"redis://redis:6379\"", "", ""),
         ("[session]\nstore = \"file:/var/lib/vestibule\"", "", ""),
-        ("[log]\naudit = { file = \"audit.log\" }", "", ""),
         ("", "client_authentication = \"private_key_jwt\"", ""),
         ("", "client_authentication = \"tls_client_auth\"", ""),
         ("", "pushed_authorization = \"auto\"", ""),

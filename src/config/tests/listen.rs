@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::server::settings::ListenAddress;
-use crate::telemetry::settings::{LogFormat, LogUser};
+use crate::telemetry::settings::{AuditSink, LogFormat, LogUser};
 
 fn with(lines: &str) -> String {
     file(&format!("[listen]\n{lines}"), "", "")
@@ -94,6 +94,17 @@ fn logs_and_pages() {
     assert_eq!((settings.log.format, settings.log.user), (LogFormat::Text, LogUser::Name));
     assert_eq!((settings.log.level, settings.log.access), (tracing::Level::DEBUG, false));
     assert_eq!(settings.pages.name.as_deref(), Some("Example Corp"));
+    assert_eq!(settings.log.audit, AuditSink::Log);
+    let audit = |value: &str| format!("[log]\naudit = {value}");
+    for (path, resolved) in
+        [("/var/log/audit.jsonl", "/var/log/audit.jsonl"), ("audit.jsonl", "/etc/vestibule/audit.jsonl")]
+    {
+        let settings = good(&file(&audit(&format!("{{ file = \"{path}\" }}")), "", "")).settings;
+        assert_eq!(settings.log.audit, AuditSink::File(PathBuf::from(resolved)));
+    }
+    refused(&file(&audit("{}"), "", ""), "is missing");
+    refused(&file(&audit("\"syslog\""), "", ""), "`log.audit` must be");
+    refused(&file(&audit("{ path = \"x\", file = \"y\" }"), "", ""), "there is no key `log.audit.path`");
     refused(&file("[log]\nlevel = \"verbose\"", "", ""), "`log.level` must be");
     refused(&file("[pages]\nname = \"a\\nb\"", "", ""), "must be one line");
 }

@@ -210,6 +210,10 @@ async fn begin_session(
     let (provider, user, session) = (known.label(), gateway.user_in_logs(&begun.session), begun.session.reference());
     gateway.audit(Some(ingress), &AuditEvent::LoginOk { provider, user, session });
     gateway.audit(Some(ingress), &AuditEvent::SessionCreated { provider, user, session });
+    let missing = grant.missing_scopes().join(" ");
+    if !missing.is_empty() {
+        gateway.audit(Some(ingress), &AuditEvent::GrantNarrowed { provider, user, session, missing: &missing });
+    }
     if let Some(live) = live {
         gateway.session_ended(ingress, live, EndReason::Replaced);
     }

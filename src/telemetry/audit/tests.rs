@@ -64,3 +64,73 @@ fn a_store_that_is_away_makes_one_line_a_second() {
     let left_out: Vec<_> = lines.iter().map(|line| line["suppressed"].as_u64()).collect();
     assert_eq!(left_out, [None, Some(2), None, None], "a clock that went back does not silence the log");
 }
+
+/// One of each kind, with every field filled.
+fn samples() -> Vec<AuditEvent<'static>> {
+    let (provider, user, session, reason) = ("corp", "u:1", "s:1", "reason");
+    let mut samples = vec![
+        AuditEvent::LoginStarted { provider, flow: "login" },
+        AuditEvent::LoginOk { provider, user, session },
+        AuditEvent::LoginRejected { provider: Some(provider), reason, check: Some("check") },
+        AuditEvent::SessionCreated { provider, user, session },
+        AuditEvent::GrantNarrowed { provider, user, session, missing: "calendar.read" },
+        AuditEvent::SessionTampered { purpose: reason },
+        AuditEvent::SessionCookieInvalid { kind: reason },
+        AuditEvent::RefreshOk { provider, session, generation: 2 },
+        AuditEvent::RefreshFailed { provider, session, reason },
+        AuditEvent::RefreshUncertain { provider, session, generation: 2 },
+        AuditEvent::LogoutLocal { user, session },
+        AuditEvent::LogoutAtProvider { provider, session },
+        AuditEvent::LogoutRevocationFailed { provider, session, reason },
+        AuditEvent::LogoutFailed { session },
+        AuditEvent::CsrfDenied { rule: reason, site: Some("cross-site") },
+        AuditEvent::AuthzDenied { upstream: "wiki", user, session, reason },
+        AuditEvent::ForwardAuthDenied { reason },
+        AuditEvent::UpgradeDenied { upstream: Some("wiki"), rule: reason },
+        AuditEvent::ReturnUrlRejected { rule: reason },
+        AuditEvent::HttpMalformed { kind: reason },
+        AuditEvent::StoreError { operation: StoreOperation::Load, kind: reason },
+    ];
+    samples.extend(SessionEnd::ALL.iter().map(|reason| AuditEvent::SessionEnded {
+        user: Some(user),
+        session,
+        reason: *reason,
+    }));
+    samples
+}
+
+/// The rows of the first table behind `heading` of the page, by their first cell.
+fn first_cells(heading: &str) -> Vec<&'static str> {
+    let page = include_str!("../../../docs/operations.md");
+    let table = page.split(heading).nth(1).unwrap().split("\n\n").find(|part| part.starts_with("| ")).unwrap();
+    table.lines().skip(2).map(|row| row.split('`').nth(1).unwrap()).collect()
+}
+
+#[test]
+fn every_event_has_the_documented_fields_and_no_other() {
+    let documented = first_cells("### The schema of audit events");
+    let mut used = std::collections::BTreeSet::new();
+    // One after the other, so that errors of the store are not held back; the second brings its count.
+    let store = AuditEvent::StoreError { operation: StoreOperation::Load, kind: "unreachable" };
+    let timed = samples().into_iter().map(|event| (0, event)).chain([
+        (1_000_000, store),
+        (1_000_000, store),
+        (2_000_000, store),
+    ]);
+    for line in recorded(&timed.collect::<Vec<_>>()) {
+        for field in line.as_object().unwrap().keys() {
+            assert!(documented.contains(&field.as_str()), "{field} of {line} is not documented");
+            used.insert(field.clone());
+        }
+    }
+    assert_eq!(used.len(), documented.len(), "{used:?} of {documented:?}");
+}
+
+#[test]
+fn every_end_of_a_session_is_documented() {
+    let page = include_str!("../../../docs/operations.md");
+    let list = page.split("`reason` of `session.ended` is one of:").nth(1).unwrap().split(".\n").next().unwrap();
+    let documented: Vec<_> = list.split('`').skip(1).step_by(2).collect();
+    let ends: Vec<_> = SessionEnd::ALL.iter().map(|end| end.as_str()).collect();
+    assert_eq!(documented, ends);
+}
