@@ -3,6 +3,7 @@
 //! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
 
 mod demonstration;
+mod notify_socket;
 mod observers;
 mod online;
 mod service;
@@ -39,6 +40,7 @@ use crate::telemetry::request_id::RequestIds;
 use crate::upstream::{InvalidUpstream, ManagedSet, Upstream, Via};
 
 pub use demonstration::{DemoError, demo};
+pub use notify_socket::{NotifySocket, ServiceState};
 pub use online::{OnlineResult, check_online};
 pub use service::serve;
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
+
 /// The life of the process, in the only direction it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -21,6 +23,7 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Readiness {
     phase: AtomicU8,
+    started: watch::Sender<bool>,
     conditions: Mutex<Vec<(String, Condition)>>,
 }
 
@@ -51,6 +54,13 @@ impl Readiness {
     /// The start is over; without effect once draining.
     pub fn set_ready(&self) {
         self.phase.fetch_max(Phase::Ready as u8, Ordering::AcqRel);
+        self.started.send_replace(true);
+    }
+
+    /// Returns when the start is over.
+    pub async fn started(&self) {
+        // The sender lives as long as `self`, so this ends with the start and not with an error.
+        let _ = self.started.subscribe().wait_for(|started| *started).await;
     }
 
     /// The process is about to end.
@@ -92,6 +102,7 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
     #[test]
     fn the_phase_never_goes_back() {
@@ -102,6 +113,16 @@ mod tests {
         readiness.set_draining();
         readiness.set_ready();
         assert_eq!(readiness.phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn the_end_of_the_start_can_be_waited_for() {
+        let readiness = Readiness::new();
+        let mut waiting = Box::pin(readiness.started());
+        assert!((&mut waiting).now_or_never().is_none());
+        readiness.set_ready();
+        assert!(waiting.now_or_never().is_some());
+        assert!(readiness.started().now_or_never().is_some(), "and whoever comes late does not wait");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Listeners, Running, StartError, World, start};
+use super::{Listeners, NotifySocket, Running, ServiceState, StartError, World, start};
 use crate::clock::SystemClock;
-use crate::config::Loaded;
+use crate::config::{Loaded, SystemEnvironment};
 use crate::entropy::SystemEntropy;
 use crate::gateway::settings::Settings;
 use crate::server::Listener;
@@ -38,9 +38,18 @@ pub fn serve(loaded: Loaded) -> Result<(), StartError> {
     let outcome = runtime()?.block_on(async move {
         let listeners = Listeners::bind(&settings.listen).await?;
         announce(&settings, &listeners);
+        let service = NotifySocket::from_environment(&SystemEnvironment);
         let running = start(settings, listeners, world).await?;
         let mut signals = Signals::listen()?;
-        let at_once = signals.next().await;
+        let at_once = tokio::select! {
+            at_once = signals.next() => at_once,
+            at_once = async {
+                running.readiness().started().await;
+                service.tell(ServiceState::Ready).await;
+                std::future::pending().await
+            } => at_once,
+        };
+        service.tell(ServiceState::Stopping).await;
         tracing::info!(event = "shutdown.begun", at_once);
         let shutdown = running.shutdown.clone();
         let mut ended = pin!(running.shut_down(at_once));
