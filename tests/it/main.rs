@@ -22,6 +22,7 @@ mod chromium;
 mod claims;
 mod code_exchange;
 mod cross_site;
+mod deployment;
 mod development_provider;
 mod discovery;
 mod finished_login;
