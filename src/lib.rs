@@ -20,5 +20,6 @@ pub mod return_to;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod signing_key;
 pub mod telemetry;
 pub mod upstream;

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LEAVES: &[&str] = &["secret", "clock", "entropy", "claims", "origin", "return_to", "cookie"];
+const LEAVES: &[&str] = &["secret", "clock", "entropy", "signing_key", "claims", "origin", "return_to", "cookie"];
 
 /// Which other rooms a room may import from, leaves apart; `SETTINGS` stands for the settings types of every room.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -49,8 +49,14 @@ const LEAF: &str = "(a leaf)";
 const SETTINGS: &str = "(settings)";
 
 /// Modules whose types the configuration builds or checks values with, besides every `settings` module.
-const SETTINGS_TYPES: &[&str] =
-    &["policy::access", "gateway::canonical_path", "gateway::pattern", "server::trusted_proxies", "upstream::template"];
+const SETTINGS_TYPES: &[&str] = &[
+    "policy::access",
+    "gateway::canonical_path",
+    "gateway::pattern",
+    "server::trusted_proxies",
+    "upstream::managed",
+    "upstream::template",
+];
 
 /// Where a secret leaves its type: on the wire, into a seal, or into a derivation.
 const MAY_EXPOSE: &[&str] = &[
@@ -72,6 +78,7 @@ const MAY_EXPOSE: &[&str] = &[
     "session/record.rs",
     "session/sealed_box.rs",
     "session/ticket.rs",
+    "signing_key.rs",
     "upstream/template.rs",
 ];
 

@@ -191,6 +191,11 @@ impl KeyRing {
         self.keys().map(RingKey::kid)
     }
 
+    /// The keys from which signing keys are derived: that of the sealing key first, which signs; others verify still.
+    pub fn signing(&self) -> impl Iterator<Item = &SealingKey> {
+        self.keys().map(|key| key.purpose(Purpose::Signing))
+    }
+
     /// What stands for a person in logs: 8 bytes in hexadecimal of an HMAC over issuer and subject.
     #[must_use]
     pub fn pseudonym(&self, issuer: &str, subject: &str) -> String {
