@@ -7,6 +7,7 @@ mod notify_socket;
 mod observers;
 mod online;
 mod service;
+mod signing;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::memory::MemoryStore;
 use crate::session::{RegisteredClient, Sessions};
+use crate::signing_key::SigningFailed;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::request_id::RequestIds;
@@ -71,6 +73,9 @@ pub enum StartError {
     /// An upstream's client.
     #[error("upstream: {0}")]
     Upstream(#[from] InvalidUpstream),
+    /// A key to sign with.
+    #[error("session.keys: {0}")]
+    Signing(#[from] SigningFailed),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -228,17 +233,21 @@ pub async fn start_with_store(
     let names = routes.iter().flat_map(|route| route.upstream.headers.iter().map(|(name, _)| name));
     let managed = Arc::new(ManagedSet::new(names).counted_by(metrics.headers_stripped.clone()));
     let via = Via::draw(entropy.as_ref())?;
+    let jwk_set = signing::published(sessions.key_ring(), &routes)?;
     let mut table = RouteTable::new(endpoints);
     for route in routes {
         // The configuration gives every route a provider that is there.
         let Some(known) = known.get(route.provider).map(Arc::clone) else { continue };
-        let upstream = Upstream::new(&route.upstream, Arc::clone(&managed), via.clone(), metrics.tunnels.clone())?;
+        let assertion = signing::assertion(sessions.key_ring(), &route, &public_url, &clock, &entropy)?;
+        let (managed, via) = (Arc::clone(&managed), via.clone());
+        let upstream = Upstream::new(&route.upstream, managed, via, metrics.tunnels.clone(), assertion)?;
         let counted = metrics.upstream(&route.upstream.name);
         table.add(Route::new(route, upstream, known, counted));
     }
 
     let (limits, trusted_proxies) = (listen.limits, listen.trusted_proxies);
     let gateway = Gateway::new(GatewayParts {
+        jwk_set,
         pages,
         public_url,
         limits,

@@ -111,6 +111,10 @@ secret_string! {
     RawIdToken
 }
 secret_string! {
+    /// The fixed password that goes to an application beside the user name (RFC 7617 §2).
+    BasicPassword
+}
+secret_string! {
     /// An authorization code (RFC 6749 §1.3.1); moved into the one token request that spends it.
     AuthorizationCode
 }

@@ -14,7 +14,10 @@ mod authorization_parameters;
 mod certificates;
 mod endpoints;
 mod environment;
+mod header_names;
+mod header_presets;
 mod headers;
+mod identity_assertion;
 mod keys;
 mod listen;
 mod log;
@@ -158,19 +161,25 @@ fn settings(root: &Section<'_>) -> Option<Settings> {
     let (listen, endpoint_prefix) = listen::listen(root.section("listen", &keys::LISTEN).as_ref(), url);
     let (session, cookie) = session::session(root.section("session", &keys::SESSION).as_ref());
     let providers = provider::providers(root, url);
+    let upstreams = upstreams(root);
+    let headers = header_names::written(&upstreams);
     let around = Surroundings {
         public_url: url,
         endpoint_prefix: &endpoint_prefix,
         providers: &providers,
         trusted_proxies: &listen.trusted_proxies,
+        headers: &headers,
     };
-    let read: Vec<_> = upstreams(root)
+    let read: Vec<_> = upstreams
         .into_iter()
         .enumerate()
         .filter_map(|(index, setting)| upstream::upstream(setting.section(&keys::UPSTREAM)?, index, &around))
         .collect();
     routes::check_together(&read, &providers);
     routes::check_loops(&read, &listen, url);
+    if session.keys.is_empty() {
+        routes::warn_about_signing_keys(&read);
+    }
     Some(Settings {
         endpoint_prefix,
         listen,

@@ -92,8 +92,9 @@ impl<'a> Reading<'a> {
         let key = text.split_once('=').map(|(key, _)| key.trim());
         let harmless = || keys::ALL.iter().filter(|keys| !keys.may_hold_secrets());
         let known = key.is_some_and(|key| harmless().any(|keys| keys.built.contains(&key)));
-        let suspicious =
-            ["secret", "password", "token", "key", "auth", "store", "@"].iter().any(|word| lower.contains(word));
+        let suspicious = ["secret", "password", "token", "key", "auth", "store", "value", "@"]
+            .iter()
+            .any(|word| lower.contains(word));
         suspicious || !(known || text.trim_start().starts_with(['[', '#']) || text.trim().is_empty())
     }
 

@@ -60,6 +60,17 @@ fn warn_about_shared_tokens(routes: &[Route<'_>], providers: &[ProviderSettings]
     }
 }
 
+/// Without a configured key every start and every replica signs with a key of its own.
+pub(super) fn warn_about_signing_keys(routes: &[Route<'_>]) {
+    let signed = routes.iter().find_map(|route| route.section.setting("identity_assertion"));
+    if let Some(setting) = signed {
+        setting.warn(
+            format!("`{}`: without session.keys the signing key changes at every start", setting.path()),
+            "write session.keys; applications verify with the keys of /oauth2/jwks.json",
+        );
+    }
+}
+
 /// Refuses targets that lead back to this gateway.
 pub(super) fn check_loops(routes: &[Route<'_>], listen: &ListenSettings, public_url: Option<&PublicUrl>) {
     for route in routes {

@@ -231,6 +231,12 @@ impl<'a> Setting<'a> {
         Some(Section::open(self.reading, table, &self.path, self.place(), keys))
     }
 
+    /// The names in the table `inner` of this table, if both are tables; reports nothing.
+    pub(super) fn names_in(&self, inner: &str) -> Vec<&'a str> {
+        let inner = self.value.get(inner).and_then(|inner| inner.get_ref().as_table());
+        inner.map(|table| table.keys().map(|key| key.get_ref().as_ref()).collect()).unwrap_or_default()
+    }
+
     /// A table with names of the operator's own, in the order of the file.
     pub(super) fn members(&self, example: &str) -> Option<Vec<(&'a str, Setting<'a>)>> {
         let DeValue::Table(table) = self.value else {

@@ -4,6 +4,7 @@ use rustls::pki_types::ServerName;
 
 use crate::gateway::canonical_path::CanonicalPath;
 use crate::gateway::canonical_path::PathPolicy;
+use crate::gateway::pattern::Pattern;
 use crate::gateway::settings::{Anonymous, RouteSettings};
 use crate::origin::{Host, PublicUrl, Scheme};
 use crate::policy::access::Access;
@@ -12,7 +13,10 @@ use crate::server::trusted_proxies::TrustedProxies;
 use crate::upstream::settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
 
 use super::certificates::ca_certificates;
+use super::header_names::Written;
+use super::header_presets::is_basic;
 use super::headers::headers;
+use super::identity_assertion::identity_assertion;
 use super::keys::{UPSTREAM_TIMEOUTS, UPSTREAM_TLS};
 use super::open_issuers;
 use super::section::Section;
@@ -25,6 +29,8 @@ pub(super) struct Surroundings<'b> {
     pub(super) endpoint_prefix: &'b str,
     pub(super) providers: &'b [ProviderSettings],
     pub(super) trusted_proxies: &'b TrustedProxies,
+    /// The headers of all upstreams.
+    pub(super) headers: &'b [Written<'b>],
 }
 
 /// An upstream with its place in the file and what the settings no longer say.
@@ -40,7 +46,8 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let path = path(&section, around);
     let target = target::target(&section, around.trusted_proxies);
     let strip_prefix = section.boolean("strip_prefix", false).then(|| path.clone()).filter(|path| path != "/");
-    let (headers, uses_access_token) = headers(&section);
+    let headers = headers(&section, around.headers);
+    let uses_access_token = headers.iter().any(|(_, template)| template.uses_access_token());
     let provider = provider(&section, around.providers);
     let (public, api) = patterns::public_and_api(&section, &path);
     let access = access(&section, around.providers.get(provider));
@@ -54,7 +61,9 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         tls,
         pass_host: section.boolean("pass_host", true),
         strip_prefix,
+        identity_assertion: identity_assertion(&section, &headers),
         headers,
+        keep_authorization: keep_authorization(&section, &public),
         timeouts: timeouts(&section),
     };
     let anonymous = section.choice(
@@ -183,6 +192,27 @@ fn path_policy(section: &Section<'_>) -> PathPolicy {
         );
     }
     policy
+}
+
+fn keep_authorization(section: &Section<'_>, public: &[Pattern]) -> bool {
+    let keep = section.boolean("keep_authorization", false);
+    // Patterns that were refused are patterns all the same.
+    let written = section.setting("public").and_then(|list| list.items("[]"));
+    if keep && public.is_empty() && written.is_none_or(|patterns| patterns.is_empty()) {
+        section.refuse_at(
+            "keep_authorization",
+            "`keep_authorization` is for public paths, and this upstream has none",
+            "take it out, or name the paths in `public`",
+        );
+    }
+    if keep && is_basic(section) {
+        section.warn(
+            "with keep_authorization an application that takes user names from `basic` and does not compare the \
+             password believes anybody on its public paths",
+            "make sure that it compares the password, or take keep_authorization out",
+        );
+    }
+    keep
 }
 
 fn timeouts(section: &Section<'_>) -> UpstreamTimeouts {

@@ -22,11 +22,17 @@ use crate::telemetry::audit::AuditEvent;
 pub(super) struct Permit {
     route: Arc<Route>,
     session: Option<Arc<OpenedSession>>,
+    public: bool,
 }
 
 impl Permit {
     pub(super) const fn route(&self) -> &Arc<Route> {
         &self.route
+    }
+
+    /// Whether the caller's own `Authorization` goes on: on a public path, where nobody has been looked for.
+    pub(super) fn keeps_authorization(&self) -> bool {
+        self.public && self.route.settings.upstream.keep_authorization
     }
 
     pub(super) const fn session(&self) -> Option<&Arc<OpenedSession>> {
@@ -43,7 +49,7 @@ pub(super) async fn authorize(
     authentication: Authentication,
 ) -> Result<Permit, Refusal> {
     let session = match authentication {
-        Authentication::Public => return Ok(Permit { route, session: None }),
+        Authentication::Public => return Ok(Permit { route, session: None, public: true }),
         Authentication::Anonymous(why) => return anonymous(ingress, headers, route, why),
         Authentication::Session(session) => session,
     };
@@ -72,7 +78,7 @@ pub(super) async fn authorize(
         }
     };
     match policy::decide(&route.settings.access, session.identity()) {
-        Decision::Allowed => Ok(Permit { route, session: Some(session) }),
+        Decision::Allowed => Ok(Permit { route, session: Some(session), public: false }),
         Decision::Denied(reason) => {
             gateway.audit(
                 Some(ingress),
@@ -91,7 +97,7 @@ pub(super) async fn authorize(
 /// What the upstream gets to see of somebody who is not logged in.
 fn anonymous(ingress: &Ingress, headers: &HeaderMap, route: Arc<Route>, why: &'static str) -> Result<Permit, Refusal> {
     match route.settings.anonymous {
-        Anonymous::Forward => Ok(Permit { route, session: None }),
+        Anonymous::Forward => Ok(Permit { route, session: None, public: false }),
         Anonymous::Deny => Err(Refusal::of(Code::AnonymousDenied).with_detail(why)),
         Anonymous::Login => Err(unauthenticated(ingress, headers, &route, why)),
     }

@@ -169,6 +169,10 @@ codes! {
     ClaimNotAHeader = "claim-not-a-header": 502 Provider WARN, "Something about your account cannot be passed on",
         "The login service sent a value that this page cannot be given. Please tell the person who runs this site and \
          give the request id.";
+    /// A header marked as required has nothing to say about this person.
+    ClaimMissing = "claim-missing": 403 UserAgent INFO, "Something about your account is missing",
+        "You are logged in, but the login service does not say about this account what this page needs. Use another \
+         account, or ask the person who runs this site.";
     /// Another site wanted to use the session.
     CrossSite = "cross-site": 403 UserAgent WARN, "This came from another site",
         "Another site tried to do something here in your name, so it was not done. If it was you, open this site \
@@ -227,6 +231,10 @@ codes! {
     UpstreamTimeout = "upstream-timeout": 504 Upstream WARN, "The application does not answer", APPLICATION;
     /// An answer of the upstream that cannot be passed on.
     UpstreamBadAnswer = "upstream-bad-answer": 502 Upstream WARN, "The application's answer is not correct", APPLICATION;
+    /// The upstream does not take the header with what the gateway has added.
+    UpstreamHeadersTooLarge = "upstream-headers-too-large": 502 Upstream WARN, "The application does not take so much",
+        "What is known about your account is more than this page can be given. Please tell the person who runs this \
+         site and give the request id.";
     /// No randomness: nothing is made from a weaker source.
     NoEntropy = "no-entropy": 503 Gateway ERROR retry 5, "This site has a problem", SOON;
     /// The clock cannot be right, so no token can be judged.

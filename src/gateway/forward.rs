@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use super::Gateway;
 use super::authorize::Permit;
@@ -10,6 +10,9 @@ use super::code::Code;
 use super::ingress::{Inbound, Ingress};
 use super::keeper::Keeper;
 use super::refusal::Refusal;
+use crate::session::OpenedSession;
+use crate::telemetry::audit::AuditEvent;
+use crate::upstream::identity_assertion::AssertionError;
 use crate::upstream::template::RequestValues;
 use crate::upstream::{self, ForwardedContext, Outgoing, Principal, SharedGuard, UpstreamError};
 
@@ -22,7 +25,6 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
-    let principal = principal(permit);
     let guard = session.map(|session| {
         let keeper = Keeper::new(gateway, &route.known, session);
         Arc::new(keeper) as SharedGuard
@@ -30,7 +32,8 @@ pub(super) async fn forward(
     let outgoing = Outgoing {
         path: ingress.path.as_str(),
         query: ingress.query.as_deref(),
-        principal,
+        principal: principal(permit),
+        keep_authorization: permit.keeps_authorization(),
         forwarded: ForwardedContext {
             hops: ingress.provenance.hops(),
             peer: ingress.provenance.peer(),
@@ -42,7 +45,7 @@ pub(super) async fn forward(
         guard,
     };
     let Inbound { parts, body } = inbound;
-    route.upstream.forward(parts, body, outgoing).await.map_err(|error| told(ingress, permit, &error))
+    route.upstream.forward(parts, body, outgoing).await.map_err(|error| refused(gateway, ingress, permit, &error))
 }
 
 /// Writes what the upstream of a permit is told about the person, for a proxy that carries the request itself.
@@ -57,7 +60,7 @@ pub(super) fn identify(
 ) -> Result<(), Refusal> {
     let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
     let list = permit.route().upstream.identity_headers(&principal(permit), values);
-    for (name, value) in list.map_err(|error| told(ingress, permit, &error))? {
+    for (name, value) in list.map_err(|error| refused(gateway, ingress, permit, &error))? {
         if let Some(value) = value {
             headers.append(name, value);
         }
@@ -68,7 +71,7 @@ pub(super) fn identify(
     Ok(())
 }
 
-/// For whom a permit is.
+/// What headers may say of the person behind a permit; nothing when nobody is.
 fn principal(permit: &Permit) -> Principal<'_> {
     let Some(session) = permit.session() else { return Principal::default() };
     let grant = session.login_grant();
@@ -81,8 +84,11 @@ fn principal(permit: &Permit) -> Principal<'_> {
     }
 }
 
-/// The refusal behind an error, with its line in the log.
-fn told(ingress: &Ingress, permit: &Permit, error: &UpstreamError) -> Refusal {
+/// Tells of an error of an upstream, or of its headers, and says how it is answered.
+fn refused(gateway: &Gateway, ingress: &Ingress, permit: &Permit, error: &UpstreamError) -> Refusal {
+    if let (UpstreamError::ClaimMissing { header }, Some(session)) = (error, permit.session()) {
+        return claim_missing(gateway, ingress, permit, session, header);
+    }
     let refusal = refusal(error);
     tracing::warn!(
         event = "upstream.error",
@@ -94,11 +100,35 @@ fn told(ingress: &Ingress, permit: &Permit, error: &UpstreamError) -> Refusal {
     refusal
 }
 
+/// 403 for somebody who lacks what a header needs: the account is as good as one that may not in.
+fn claim_missing(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    permit: &Permit,
+    session: &OpenedSession,
+    header: &HeaderName,
+) -> Refusal {
+    let upstream = permit.route().settings.upstream.name.as_str();
+    tracing::info!(
+        event = "header.claim-missing",
+        upstream,
+        header = header.as_str(),
+        request_id = ingress.request_id.as_str()
+    );
+    let (user, reason) = (gateway.user_in_logs(session), Code::ClaimMissing.as_str());
+    gateway.audit(Some(ingress), &AuditEvent::AuthzDenied { upstream, user, session: session.reference(), reason });
+    Refusal::of(Code::ClaimMissing).with_session(session)
+}
+
 fn refusal(error: &UpstreamError) -> Refusal {
     Refusal::of(match error {
         UpstreamError::Unreachable(_) | UpstreamError::ConnectTimeout => Code::UpstreamUnreachable,
         UpstreamError::ResponseTimeout => Code::UpstreamTimeout,
-        UpstreamError::BadAnswer(_) | UpstreamError::HeadTooLarge => Code::UpstreamBadAnswer,
+        UpstreamError::BadAnswer(_) => Code::UpstreamBadAnswer,
+        UpstreamError::HeadTooLarge => Code::UpstreamHeadersTooLarge,
+        UpstreamError::ClaimMissing { .. } => Code::ClaimMissing,
+        UpstreamError::Assertion(AssertionError::NoEntropy(_)) => Code::NoEntropy,
+        UpstreamError::Assertion(AssertionError::Signing(_)) => Code::Internal,
         UpstreamError::ClaimNotAHeader { .. } => Code::ClaimNotAHeader,
         UpstreamError::Loop => Code::Loop,
         UpstreamError::UpgradeRefused(_) => Code::UpgradeRefused,

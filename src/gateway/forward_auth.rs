@@ -120,6 +120,11 @@ fn allowed(
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     forward::identify(gateway, asked, permit, headers)?;
+    if permit.keeps_authorization()
+        && let Some(own) = received.get(header::AUTHORIZATION)
+    {
+        headers.insert(header::AUTHORIZATION, own.clone());
+    }
     let mut cookies = HeaderMap::new();
     for value in received.get_all(header::COOKIE) {
         cookies.append(header::COOKIE, value.clone());

@@ -98,7 +98,7 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
 #[must_use]
 pub fn page(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
     let frame = context.frame(code);
-    if code == Code::Forbidden {
+    if matches!(code, Code::Forbidden | Code::ClaimMissing) {
         let (account, sign_out) = (context.account, context.sign_out.map(LocalLink::new));
         return html(code, context, &Forbidden { frame, account, sign_out });
     }

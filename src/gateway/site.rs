@@ -59,6 +59,8 @@ pub struct GatewayParts {
     pub routes: RouteTable,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
+    /// The JSON web key set of `/oauth2/jwks.json`.
+    pub jwk_set: Bytes,
     /// Pages for people.
     pub pages: PagesSettings,
     /// Counters.
@@ -85,6 +87,7 @@ pub struct Gateway {
     pub(super) sessions: Arc<Sessions>,
     pub(super) refresher: Arc<Refresher>,
     pub(super) revoker: Arc<Revoker>,
+    pub(super) jwk_set: Bytes,
     pub(super) pages: PagesSettings,
     pub(super) metrics: Arc<Metrics>,
     /// Counts requests that no upstream has to do with.
@@ -135,6 +138,7 @@ impl Gateway {
             revoker,
             audit_log,
             callback_rate: CallbackRate::default(),
+            jwk_set: parts.jwk_set,
             pages: parts.pages,
             own_requests: parts.metrics.upstream("-"),
             metrics: parts.metrics,

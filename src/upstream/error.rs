@@ -3,6 +3,7 @@
 use http::HeaderName;
 use hyper_util::client::legacy;
 
+use super::identity_assertion::AssertionError;
 use super::template::UnusableValue;
 use super::upgrade::UpgradeRefused;
 
@@ -31,6 +32,15 @@ pub enum UpstreamError {
         /// What is wrong with the value.
         source: UnusableValue,
     },
+    /// A person lacks what a header marked as required needs (403 `claim-missing`).
+    #[error("the header {header} is required, and there is nothing to fill it with")]
+    ClaimMissing {
+        /// The header.
+        header: HeaderName,
+    },
+    /// The identity assertion cannot be made (503 or 500).
+    #[error("no identity assertion can be made")]
+    Assertion(#[from] AssertionError),
     /// The request has been here before (508).
     #[error("the request came back to this gateway")]
     Loop,
@@ -83,6 +93,9 @@ pub enum InvalidUpstream {
     /// The header belongs to the message itself.
     #[error("the header {0} cannot be set by a template")]
     Header(HeaderName),
+    /// The header holds an identity assertion, and none is set up.
+    #[error("the header {0} holds an identity assertion, and nobody signs one")]
+    Unsigned(HeaderName),
     /// The prefix cannot be a header or a path.
     #[error("the path prefix is not a path")]
     Prefix,

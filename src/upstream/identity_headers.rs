@@ -4,6 +4,7 @@
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::error::{InvalidUpstream, UpstreamError};
+use super::identity_assertion::IdentityAssertion;
 use super::managed::{ManagedSet, may_be_set};
 use super::principal::Principal;
 use super::template::{HeaderTemplate, RequestValues};
@@ -12,6 +13,8 @@ use super::template::{HeaderTemplate, RequestValues};
 #[derive(Debug)]
 pub(super) struct IdentityHeaders {
     headers: Vec<(HeaderName, HeaderTemplate)>,
+    /// Only where a header holds it.
+    assertion: Option<IdentityAssertion>,
 }
 
 impl IdentityHeaders {
@@ -19,12 +22,23 @@ impl IdentityHeaders {
     ///
     /// # Errors
     /// [`InvalidUpstream::Header`] for a name that belongs to the message itself, or one that is not taken off requests:
-    /// then what came from outside would stand beside what we say.
-    pub(super) fn new(headers: &[(HeaderName, HeaderTemplate)], managed: &ManagedSet) -> Result<Self, InvalidUpstream> {
+    /// then what came from outside would stand beside what we say. [`InvalidUpstream::Unsigned`] where `{identity}` has no
+    /// `assertion`.
+    pub(super) fn new(
+        headers: &[(HeaderName, HeaderTemplate)],
+        managed: &ManagedSet,
+        assertion: Option<IdentityAssertion>,
+    ) -> Result<Self, InvalidUpstream> {
         let usable = |name: &HeaderName| may_be_set(name) && managed.governs(name.as_str());
-        match headers.iter().find(|(name, _)| !usable(name)) {
-            Some((name, _)) => Err(InvalidUpstream::Header(name.clone())),
-            None => Ok(Self { headers: headers.to_vec() }),
+        if let Some((name, _)) = headers.iter().find(|(name, _)| !usable(name)) {
+            return Err(InvalidUpstream::Header(name.clone()));
+        }
+        let signed = headers.iter().find(|(_, template)| template.uses_identity());
+        match (signed, assertion) {
+            (Some((name, _)), None) => Err(InvalidUpstream::Unsigned(name.clone())),
+            (signed, assertion) => {
+                Ok(Self { headers: headers.to_vec(), assertion: assertion.filter(|_| signed.is_some()) })
+            }
         }
     }
 
@@ -36,24 +50,32 @@ impl IdentityHeaders {
     /// Fills every template and hands each line on; `None` for a header that has nothing to say.
     ///
     /// # Errors
-    /// [`UpstreamError::ClaimNotAHeader`].
+    /// [`UpstreamError::ClaimNotAHeader`], [`UpstreamError::ClaimMissing`] and [`UpstreamError::Assertion`].
     pub(super) fn render(
         &self,
         principal: &Principal<'_>,
         request: RequestValues<'_>,
         mut line: impl FnMut(&HeaderName, Option<HeaderValue>),
     ) -> Result<(), UpstreamError> {
+        let assertion = match (&self.assertion, principal.identity) {
+            (Some(assertion), Some(identity)) => Some(assertion.sign(identity)?),
+            _ => None,
+        };
         for (name, template) in &self.headers {
-            let rendered = template
-                .render(principal, request)
-                .map_err(|source| UpstreamError::ClaimNotAHeader { header: name.clone(), source })?;
-            line(
-                name,
-                rendered.map(|mut value| {
-                    value.set_sensitive(value.is_sensitive() || *name == AUTHORIZATION);
-                    value
-                }),
-            );
+            let mut empty = true;
+            let lines = template.lines(principal, request, assertion.as_deref(), |mut value| {
+                empty = false;
+                value.set_sensitive(value.is_sensitive() || *name == AUTHORIZATION);
+                line(name, Some(value));
+            });
+            lines.map_err(|source| UpstreamError::ClaimNotAHeader { header: name.clone(), source })?;
+            if empty {
+                // Without a person there is nobody to refuse: public paths and anonymous requests go on.
+                if template.is_required() && principal.identity.is_some() {
+                    return Err(UpstreamError::ClaimMissing { header: name.clone() });
+                }
+                line(name, None);
+            }
         }
         Ok(())
     }

@@ -111,12 +111,14 @@ pub fn identity_header_names() -> Vec<HeaderName> {
     IDENTITY_NAMES.iter().map(|name| HeaderName::from_static(name)).collect()
 }
 
-/// What belongs to the message itself: a template for one of these would break framing, routing or the cookies.
+/// What belongs to the message itself or is written for every upstream: a template for one of these would break framing,
+/// routing or the cookies, or stand beside what we say.
 const NEVER_SET: &[&str] = &[
     "connection",
     "content-length",
     "cookie",
     "expect",
+    "forwarded",
     "host",
     "keep-alive",
     "proxy-connection",
@@ -125,6 +127,12 @@ const NEVER_SET: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-request-id",
 ];
 
 /// Whether a configured header may have this name.

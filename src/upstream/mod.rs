@@ -7,6 +7,7 @@ pub mod connector;
 pub mod error;
 pub mod forwarded;
 pub mod hop_by_hop;
+pub mod identity_assertion;
 pub mod managed;
 pub mod principal;
 pub mod request;
@@ -45,6 +46,7 @@ use prometheus::IntGauge;
 pub use body::{Body, BodyError};
 pub use error::{BadAnswer, InvalidUpstream, UpstreamError};
 pub use forwarded::ForwardedContext;
+pub use identity_assertion::IdentityAssertion;
 pub use managed::ManagedSet;
 pub use principal::{Principal, SessionGuard, SharedGuard};
 pub use request::Outgoing;
@@ -86,7 +88,7 @@ impl fmt::Debug for Upstream {
 
 impl Upstream {
     /// Sets an application up; nothing is connected yet. `managed` and `via` are those of the whole gateway;
-    /// `tunnels` shows how many WebSockets are open.
+    /// `tunnels` shows how many WebSockets are open; `assertion` fills `{identity}`.
     ///
     /// # Errors
     /// [`InvalidUpstream`].
@@ -95,6 +97,7 @@ impl Upstream {
         managed: Arc<ManagedSet>,
         via: Via,
         tunnels: IntGauge,
+        assertion: Option<IdentityAssertion>,
     ) -> Result<Arc<Self>, InvalidUpstream> {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -104,7 +107,7 @@ impl Upstream {
             .set_host(false)
             .http1_preserve_header_case(true)
             .build(Connector::new(settings)?);
-        let composer = RequestComposer::new(settings, &managed)?;
+        let composer = RequestComposer::new(settings, &managed, assertion)?;
         Ok(Arc::new(Self {
             name: settings.name.clone(),
             timeouts: settings.timeouts,

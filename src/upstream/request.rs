@@ -1,7 +1,7 @@
 //! The outgoing request: the inbound one without what must not travel, with what we say.
 
 use http::Version;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme, Uri};
 use hyper::body::{Body as _, Incoming};
@@ -10,6 +10,7 @@ use super::connector::authority;
 use super::error::{InvalidUpstream, UpstreamError};
 use super::forwarded::ForwardedContext;
 use super::hop_by_hop;
+use super::identity_assertion::IdentityAssertion;
 use super::identity_headers::IdentityHeaders;
 use super::managed::ManagedSet;
 use super::prefix::Prefix;
@@ -28,6 +29,8 @@ pub struct Outgoing<'a> {
     pub query: Option<&'a str>,
     /// Who asks; empty for requests without identity.
     pub principal: Principal<'a>,
+    /// Whether the caller's own `Authorization` stays: on a public path of an upstream that wants it.
+    pub keep_authorization: bool,
     /// How the request came.
     pub forwarded: ForwardedContext<'a>,
     /// The upgrade it asks for.
@@ -47,7 +50,11 @@ pub(super) struct RequestComposer {
 }
 
 impl RequestComposer {
-    pub(super) fn new(settings: &UpstreamSettings, managed: &ManagedSet) -> Result<Self, InvalidUpstream> {
+    pub(super) fn new(
+        settings: &UpstreamSettings,
+        managed: &ManagedSet,
+        assertion: Option<IdentityAssertion>,
+    ) -> Result<Self, InvalidUpstream> {
         let (authority, default_port) = match &settings.target {
             Target::Http { host, port } => (authority(host, *port)?, 80),
             Target::Https { host, port } => (authority(host, *port)?, 443),
@@ -60,7 +67,7 @@ impl RequestComposer {
             let shown = if authority.port_u16() == Some(default_port) { authority.host() } else { authority.as_str() };
             Some(HeaderValue::from_str(shown).map_err(|_| InvalidUpstream::Host)?)
         };
-        let identity_headers = IdentityHeaders::new(&settings.headers, managed)?;
+        let identity_headers = IdentityHeaders::new(&settings.headers, managed, assertion)?;
         let prefix = settings.strip_prefix.as_deref().map(Prefix::new).transpose()?;
         Ok(Self { authority, own_host, prefix, identity_headers })
     }
@@ -98,6 +105,7 @@ impl RequestComposer {
         let headers = &mut parts.headers;
         let chunked = headers.contains_key(TRANSFER_ENCODING);
         hop_by_hop::strip_request(headers);
+        let callers_own = if outgoing.keep_authorization { headers.get(AUTHORIZATION).cloned() } else { None };
         managed.strip(headers);
         cookie::remove_gateway_cookies(headers);
         protect(headers);
@@ -111,6 +119,12 @@ impl RequestComposer {
                 headers.append(name, value);
             }
         })?;
+        if let Some(mut value) = callers_own
+            && let http::header::Entry::Vacant(entry) = headers.entry(AUTHORIZATION)
+        {
+            value.set_sensitive(true);
+            entry.insert(value);
+        }
         if let Some(handshake) = outgoing.upgrade {
             handshake.set(headers);
         }

@@ -7,6 +7,7 @@ use http::HeaderName;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::template::HeaderTemplate;
+use crate::signing_key::SigningAlgorithm;
 
 /// Where an application listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,20 @@ impl Default for UpstreamTimeouts {
     }
 }
 
+/// What stands in every identity assertion; no claim of a provider may take its place.
+pub const REGISTERED_CLAIMS: &[&str] = &["iss", "aud", "sub", "iat", "nbf", "exp", "jti"];
+
+/// The signed identity assertion of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssertionSettings {
+    /// How it is signed.
+    pub algorithm: SigningAlgorithm,
+    /// `aud`: the upstream, as it knows itself.
+    pub audience: String,
+    /// The claims in it besides the registered ones, by the names that header templates use.
+    pub claims: Vec<String>,
+}
+
 /// One application.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
@@ -76,6 +91,10 @@ pub struct UpstreamSettings {
     pub strip_prefix: Option<String>,
     /// Headers to set, each from its template.
     pub headers: Vec<(HeaderName, HeaderTemplate)>,
+    /// What the signed identity assertion says, if a header holds one.
+    pub identity_assertion: Option<AssertionSettings>,
+    /// Whether the caller's own `Authorization` stays on public paths.
+    pub keep_authorization: bool,
     /// Deadlines.
     pub timeouts: UpstreamTimeouts,
 }

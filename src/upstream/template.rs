@@ -2,25 +2,31 @@
 //!
 //! A template is taken apart when the configuration is read; what a request pays is one buffer.
 
-use std::fmt::Write as _;
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::principal::Principal;
-use crate::claims::Identity;
-use crate::clock::Timestamp;
+use crate::secret::BasicPassword;
+use value::Writer;
 
-/// Longest value made from claims, in bytes.
-const CLAIM_LIMIT: usize = 8 << 10;
-/// Longest token, in bytes: as long as the gateway accepts one from a provider.
-const TOKEN_LIMIT: usize = 16 << 10;
+mod value;
+
+pub use value::Encoding;
 
 /// A template such as `Bearer {access_token}` or `{claims.email}`; `{{` and `}}` stand for the braces themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderTemplate {
     parts: Vec<Part>,
+    encoding: Encoding,
+    /// A person for whom it has nothing to say is refused.
+    required: bool,
+    /// One line for each item of the list.
+    repeated: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,10 @@ enum Part {
     SessionExpires,
     RequestId,
     RequestHost,
+    /// The signed identity assertion.
+    Identity,
+    /// The credentials of RFC 7617 §2: the user name and a fixed password in base64.
+    Basic(Arc<BasicPassword>),
 }
 
 /// Why something is no template.
@@ -44,7 +54,7 @@ pub enum InvalidTemplate {
     Brace,
     /// Something in braces that does not exist.
     #[error(
-        "only {{claims.NAME}}, {{access_token}}, {{id_token}}, {{session.created}}, {{session.expires}}, \
+        "only {{claims.NAME}}, {{access_token}}, {{id_token}}, {{identity}}, {{session.created}}, {{session.expires}}, \
          {{request.id}} and {{request.host}} may stand in braces"
     )]
     Placeholder,
@@ -68,6 +78,9 @@ pub enum UnusableValue {
     /// An object, or a list in a list.
     #[error("the value is not text, a number, a truth value or a list of those")]
     Shape,
+    /// A user name with a colon, behind which the password would begin (RFC 7617 §2).
+    #[error("the user name holds a colon")]
+    Colon,
     /// Longer than any header should be.
     #[error("the value is too long")]
     Length,
@@ -117,7 +130,55 @@ impl HeaderTemplate {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Self { parts })
+        Ok(Self::of(parts))
+    }
+
+    /// `Basic` with the user name and a fixed password (RFC 7617), for software that knows nothing else.
+    #[must_use]
+    pub fn basic(password: BasicPassword) -> Self {
+        Self::of(vec![Part::Text("Basic ".to_owned()), Part::Basic(Arc::new(password))])
+    }
+
+    const fn of(parts: Vec<Part>) -> Self {
+        Self { parts, encoding: Encoding::AsItIs, required: false, repeated: false }
+    }
+
+    /// The same, and a person for whom it has nothing to say is refused.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// The same with one line for each item of its list; `None` when it is not exactly one claim.
+    #[must_use]
+    pub fn repeated(self) -> Option<Self> {
+        matches!(self.parts.as_slice(), [Part::Claim(_)]).then_some(Self { repeated: true, ..self })
+    }
+
+    /// The same with its claims percent-encoded (RFC 3986 §2.1); `None` when there is no claim in it.
+    #[must_use]
+    pub fn percent_encoded(self) -> Option<Self> {
+        let has_claim = self.parts.iter().any(|part| matches!(part, Part::Claim(_)));
+        has_claim.then_some(Self { encoding: Encoding::Percent, ..self })
+    }
+
+    /// Whether a person for whom it has nothing to say is refused.
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether the signed identity assertion goes into it.
+    #[must_use]
+    pub fn uses_identity(&self) -> bool {
+        self.parts.contains(&Part::Identity)
+    }
+
+    /// Whether it says something whenever there is an assertion: besides it there is only text.
+    #[must_use]
+    pub fn is_identity_and_text(&self) -> bool {
+        let others = self.parts.iter().filter(|part| !matches!(part, Part::Text(_)));
+        others.collect::<Vec<_>>() == [&Part::Identity]
     }
 
     /// Whether the access token goes into it: without a live one, the upstream must not be asked.
@@ -126,7 +187,8 @@ impl HeaderTemplate {
         self.parts.contains(&Part::AccessToken)
     }
 
-    /// Fills the template. `None` when a value it needs is missing or empty: no header is sent then.
+    /// Fills the template. `None` when a value it needs is missing or empty: no header is sent then. `{identity}` is
+    /// missing here: only an upstream signs.
     ///
     /// Lists are joined with commas, times are seconds since the epoch.
     ///
@@ -137,46 +199,80 @@ impl HeaderTemplate {
         principal: &Principal<'_>,
         request: RequestValues<'_>,
     ) -> Result<Option<HeaderValue>, UnusableValue> {
-        let mut text = String::with_capacity(self.room(principal));
+        self.joined(principal, request, None)
+    }
+
+    /// Fills the template and hands on each line: none, one, or one for each item of a repeated list.
+    ///
+    /// # Errors
+    /// As of [`Self::render`].
+    pub(super) fn lines(
+        &self,
+        principal: &Principal<'_>,
+        request: RequestValues<'_>,
+        assertion: Option<&str>,
+        mut line: impl FnMut(HeaderValue),
+    ) -> Result<(), UnusableValue> {
+        match (self.parts.as_slice(), principal.identity) {
+            ([Part::Claim(name)], Some(identity)) if self.repeated => {
+                for item in value::items(identity, name, self.encoding)? {
+                    line(header_value(item)?);
+                }
+            }
+            _ => {
+                if let Some(value) = self.joined(principal, request, assertion)? {
+                    line(value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn joined(
+        &self,
+        principal: &Principal<'_>,
+        request: RequestValues<'_>,
+        assertion: Option<&str>,
+    ) -> Result<Option<HeaderValue>, UnusableValue> {
+        let mut writer = Writer::with_room(self.room(principal, assertion), self.encoding);
         let mut secret = false;
         for part in &self.parts {
+            secret |= part.is_secret();
             let filled = match part {
                 Part::Text(literal) => {
-                    text.push_str(literal);
+                    writer.literal(literal);
                     true
                 }
-                Part::Claim(name) => {
-                    principal.identity.map_or(Ok(false), |identity| claim(&mut text, identity, name))?
-                }
-                Part::AccessToken => {
-                    secret = true;
-                    token(&mut text, principal.access_token.map(|token| token.expose()))?
-                }
-                Part::IdToken => {
-                    secret = true;
-                    token(&mut text, principal.id_token.map(|token| token.expose()))?
-                }
-                Part::SessionCreated => time(&mut text, principal.created),
-                Part::SessionExpires => time(&mut text, principal.expires),
-                Part::RequestId => plain(&mut text, request.id, CLAIM_LIMIT)?,
-                Part::RequestHost => plain(&mut text, request.host, CLAIM_LIMIT)?,
+                Part::Claim(name) => principal.identity.map_or(Ok(false), |identity| writer.claim(identity, name))?,
+                Part::AccessToken => writer.token(principal.access_token.map(|token| token.expose()))?,
+                Part::IdToken => writer.token(principal.id_token.map(|token| token.expose()))?,
+                Part::Identity => writer.token(assertion)?,
+                Part::Basic(password) => match principal.identity.and_then(|identity| identity.username.as_deref()) {
+                    Some(username) => writer.token(basic(username, password)?.as_deref())?,
+                    None => false,
+                },
+                Part::SessionCreated => writer.time(principal.created),
+                Part::SessionExpires => writer.time(principal.expires),
+                Part::RequestId => writer.plain(request.id)?,
+                Part::RequestHost => writer.plain(request.host)?,
             };
             if !filled {
                 return Ok(None);
             }
         }
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| UnusableValue::Character)?;
+        let mut value = header_value(writer.into_text())?;
         value.set_sensitive(secret);
         Ok(Some(value))
     }
 
-    fn room(&self, principal: &Principal<'_>) -> usize {
+    fn room(&self, principal: &Principal<'_>, assertion: Option<&str>) -> usize {
         self.parts
             .iter()
             .map(|part| match part {
                 Part::Text(literal) => literal.len(),
                 Part::AccessToken => principal.access_token.map_or(0, |token| token.len()),
                 Part::IdToken => principal.id_token.map_or(0, |token| token.len()),
+                Part::Identity => assertion.map_or(0, str::len),
                 _ => 32,
             })
             .sum()
@@ -188,6 +284,7 @@ impl Part {
         Ok(match name {
             "access_token" => Self::AccessToken,
             "id_token" => Self::IdToken,
+            "identity" => Self::Identity,
             "session.created" => Self::SessionCreated,
             "session.expires" => Self::SessionExpires,
             "request.id" => Self::RequestId,
@@ -198,82 +295,30 @@ impl Part {
             },
         })
     }
-}
 
-/// Writes a claim; the names are those of [`Identity::value`], read here without copying.
-fn claim(text: &mut String, identity: &Identity, name: &str) -> Result<bool, UnusableValue> {
-    match name {
-        "subject" => plain(text, &identity.subject, CLAIM_LIMIT),
-        "username" => identity.username.as_deref().map_or(Ok(false), |value| plain(text, value, CLAIM_LIMIT)),
-        "email" => identity.email.as_deref().map_or(Ok(false), |value| plain(text, value, CLAIM_LIMIT)),
-        "groups" => match &identity.groups {
-            Some(groups) => list(text, groups.iter(), |text, group| plain(text, group, CLAIM_LIMIT)),
-            None => Ok(false),
-        },
-        _ => match identity.claims.lookup(name) {
-            Some(Value::Array(items)) => list(text, items.iter(), scalar),
-            Some(value) => scalar(text, value),
-            None => Ok(false),
-        },
+    /// Whether whoever sees it could act as somebody.
+    const fn is_secret(&self) -> bool {
+        matches!(self, Self::AccessToken | Self::IdToken | Self::Identity | Self::Basic(_))
     }
 }
 
-fn list<T>(
-    text: &mut String,
-    items: impl Iterator<Item = T>,
-    mut write: impl FnMut(&mut String, T) -> Result<bool, UnusableValue>,
-) -> Result<bool, UnusableValue> {
-    let start = text.len();
-    let mut any = false;
-    for item in items {
-        if any {
-            text.push(',');
-        }
-        let from = text.len();
-        any |= write(text, item)?;
-        if text.get(from..).is_some_and(|written| written.contains(',')) {
-            return Err(UnusableValue::Comma);
-        }
-        if text.len() - start > CLAIM_LIMIT {
-            return Err(UnusableValue::Length);
-        }
-    }
-    Ok(any)
+fn header_value(text: String) -> Result<HeaderValue, UnusableValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| UnusableValue::Character)
 }
 
-fn scalar(text: &mut String, value: &Value) -> Result<bool, UnusableValue> {
-    match value {
-        Value::String(value) => plain(text, value, CLAIM_LIMIT),
-        Value::Number(number) => {
-            let written = write!(text, "{number}");
-            Ok(written.is_ok())
-        }
-        Value::Bool(value) => plain(text, if *value { "true" } else { "false" }, CLAIM_LIMIT),
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(UnusableValue::Shape),
+/// `user-pass` of RFC 7617 §2 in base64; UTF-8, as its §2.1 has it. `None` for an empty user name.
+fn basic(username: &str, password: &BasicPassword) -> Result<Option<String>, UnusableValue> {
+    if username.contains(':') {
+        return Err(UnusableValue::Colon);
     }
-}
-
-fn plain(text: &mut String, value: &str, limit: usize) -> Result<bool, UnusableValue> {
-    if value.len() > limit {
-        return Err(UnusableValue::Length);
-    }
-    // No early way out: a token is long, and without one the loop is a few vector instructions.
-    if !value.bytes().fold(true, |printable, byte| printable & matches!(byte, 0x20..=0x7e)) {
+    if username.chars().any(char::is_control) {
         return Err(UnusableValue::Character);
     }
-    if value.starts_with(' ') || value.ends_with(' ') {
+    if username.trim() != username {
         return Err(UnusableValue::Space);
     }
-    text.push_str(value);
-    Ok(!value.is_empty())
-}
-
-fn token(text: &mut String, token: Option<&str>) -> Result<bool, UnusableValue> {
-    token.map_or(Ok(false), |token| plain(text, token, TOKEN_LIMIT))
-}
-
-fn time(text: &mut String, time: Option<Timestamp>) -> bool {
-    time.is_some_and(|time| write!(text, "{time}").is_ok())
+    let credentials = Zeroizing::new(format!("{username}:{}", password.expose()));
+    Ok((!username.is_empty()).then(|| STANDARD.encode(credentials.as_bytes())))
 }
 
 #[cfg(test)]

@@ -169,6 +169,50 @@ async fn hd_06_connection_takes_nothing_of_ours_off() {
 }
 
 #[tokio::test]
+async fn hd_06_bytes_outside_ascii_in_connection_change_nothing() {
+    let stage = stage().await;
+    stage.log_in().await;
+    for connection in
+        [&b"x-forwarded-user\xff, x-forwarded-for"[..], b"\xe2\x80\xa8authorization", b"x-forwarded-user,\xa0cookie"]
+    {
+        let before = stage.upstream.hits();
+        let mut request =
+            format!("GET /x HTTP/1.1\r\nHost: app.example\r\n{}\r\nConnection: ", stage.cookie_line()).into_bytes();
+        request.extend_from_slice(connection);
+        request.extend_from_slice(b"\r\nX-Forwarded-User: mark-evil\r\n\r\n");
+        match stage.status_of_bytes(request).await {
+            Some(200) => {
+                let received = stage.upstream.last();
+                unmarked(&received, "obs-text");
+                assert_eq!(received.header("x-forwarded-user"), Some("subject-of-alice"));
+                assert!(received.header("authorization").unwrap().starts_with("Bearer "));
+                assert_eq!(received.header("x-forwarded-for"), Some("127.0.0.1"));
+            }
+            status => assert_eq!((status, stage.upstream.hits()), (Some(400), before), "{connection:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn hd_07_whatever_a_stranger_says_in_x_forwarded_for_the_peer_is_the_peer() {
+    let stage = stage().await;
+    let many = vec!["10.0.0.1"; 1_000].join(",");
+    for said in ["a", "::ffff:1.2.3.4", "1.2.3.4:80", "[::1%25lo]", "127.0.0.1", ", ,", "unknown", many.as_str()] {
+        let field = format!("X-Forwarded-For: {said}");
+        assert_eq!(
+            stage.spelled("GET /public/x", &[&field, &field]).await.status,
+            if said == many { 431 } else { 200 }
+        );
+        assert_eq!(stage.upstream.last().header("x-forwarded-for"), Some("127.0.0.1"), "{said}");
+        assert_eq!(stage.upstream.last().header("forwarded"), Some("for=127.0.0.1;host=app.example;proto=https"));
+    }
+    let endless = vec!["10.0.0.1"; 10_000].join(",");
+    let hits = stage.upstream.hits();
+    assert_eq!(stage.spelled("GET /public/x", &[&format!("X-Forwarded-For: {endless}")]).await.status, 431);
+    assert_eq!(stage.upstream.hits(), hits);
+}
+
+#[tokio::test]
 async fn hd_08_a_claim_that_is_missing_leaves_no_header_for_the_client_to_fill() {
     let stage = stage().await;
     stage.provider.omit(Endpoint::Userinfo, "email");
@@ -307,7 +351,10 @@ async fn hd_24_a_head_too_large_for_the_upstream_is_502() {
     stage.upstream.answer(|_| Behaviour::status(431));
     let response = stage.spelled("GET /x", &[&stage.cookie_line()]).await;
     assert_eq!(response.status, 502);
-    assert!(response.text().contains("upstream-bad-answer"), "{}", response.text());
+    assert!(response.text().contains("upstream-headers-too-large"), "{}", response.text());
+    assert_eq!(stage.upstream.hits(), 2, "the login's and this one: nothing is tried again");
+    let metrics = stage.gateway.metrics_page().await;
+    assert!(metrics.contains("vestibule_refusals_total{code=\"upstream-headers-too-large\"} 1"), "{metrics}");
     // Without identity nothing was added, so the upstream's own answer stands.
     assert_eq!(stage.spelled("GET /public/x", &[]).await.status, 431);
 }

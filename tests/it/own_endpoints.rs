@@ -172,6 +172,7 @@ async fn a_method_that_an_endpoint_does_not_know_is_405_with_those_it_does() {
         ("/oauth2/userinfo", reading),
         ("/oauth2/session", reading),
         ("/oauth2/session/refresh", "POST"),
+        ("/oauth2/jwks.json", reading),
         ("/oauth2/sign_out", "GET, HEAD, POST"),
         ("/oauth2/logout", "GET, HEAD, POST"),
     ] {
@@ -196,7 +197,7 @@ async fn what_is_no_endpoint_is_404_and_never_reaches_an_application() {
     let ours = pair(&session_cookie(&stage.browser));
     let hits = stage.upstream.hits();
     for path in
-        ["/oauth2", "/oauth2/", "/oauth2/auth", "/oauth2/userinfo/", "/oauth2/Start", "/oauth2/jwks.json", "/oauth2/x"]
+        ["/oauth2", "/oauth2/", "/oauth2/auth", "/oauth2/userinfo/", "/oauth2/Start", "/oauth2/jwks", "/oauth2/x"]
     {
         for method in ["GET", "POST"] {
             let headers = [("Cookie", &*ours), ("Sec-Fetch-Site", "same-origin")];

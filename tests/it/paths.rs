@@ -219,7 +219,7 @@ async fn pa_22_long_paths_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn hp_14_and_hp_15_connect_and_trace_go_nowhere() {
+async fn hp_14_hp_15_and_hd_19_connect_and_trace_go_nowhere() {
     let stage = stage().await;
     for request in ["CONNECT app.example:443", "TRACE /public/x", "TRACK /public/x", "CONNECT /public/x", "TRACE *"] {
         let mut connection = stage.connect().await;

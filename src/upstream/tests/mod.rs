@@ -46,6 +46,8 @@ fn settings(address: SocketAddr) -> UpstreamSettings {
             (HeaderName::from_static("x-auth-email"), HeaderTemplate::parse("{claims.email}").unwrap()),
             (HeaderName::from_static("x-auth-note"), HeaderTemplate::parse("{claims.note}").unwrap()),
         ],
+        identity_assertion: None,
+        keep_authorization: false,
         timeouts: UpstreamTimeouts::default(),
     }
 }
@@ -53,7 +55,7 @@ fn settings(address: SocketAddr) -> UpstreamSettings {
 fn upstream(settings: &UpstreamSettings) -> Arc<Upstream> {
     let managed = Arc::new(ManagedSet::new(settings.headers.iter().map(|(name, _)| name)));
     let tunnels = prometheus::IntGauge::new("tunnels", "tunnels").unwrap();
-    Upstream::new(settings, managed, Via::draw(&SystemEntropy).unwrap(), tunnels).unwrap()
+    Upstream::new(settings, managed, Via::draw(&SystemEntropy).unwrap(), tunnels, None).unwrap()
 }
 
 /// A session that ends when it is told.
@@ -82,6 +84,7 @@ impl SessionGuard for Session {
 struct Visitor {
     identity: Option<Identity>,
     guard: Option<SharedGuard>,
+    keep_authorization: bool,
 }
 
 impl Visitor {
@@ -96,7 +99,7 @@ impl Visitor {
             email_verified: false,
             claims: Claims::new(members),
         };
-        Self { identity: Some(identity), guard: None }
+        Self { identity: Some(identity), ..Self::default() }
     }
 
     fn with(session: &Arc<Session>) -> Self {
@@ -148,6 +151,7 @@ async fn pass(
                 access_token: visitor.identity.as_ref().map(|_| &token),
                 ..Principal::default()
             },
+            keep_authorization: visitor.keep_authorization,
             forwarded: ForwardedContext {
                 hops: &[],
                 peer: Some("192.0.2.7".parse().unwrap()),

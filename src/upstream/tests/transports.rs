@@ -110,6 +110,7 @@ async fn what_cannot_be_set_up_is_refused() {
             managed,
             Via::draw(&SystemEntropy).unwrap(),
             prometheus::IntGauge::new("tunnels", "tunnels").unwrap(),
+            None,
         )
         .err()
         .unwrap()
