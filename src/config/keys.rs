@@ -47,12 +47,13 @@ keys! {
     PROVIDER_TIMEOUTS "provider.timeouts" ["connect" "total"] []
     UPSTREAM "upstream"
         ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
-         "path_policy" "keep_authorization" "headers" "identity_headers" "basic_password" "identity_assertion"
-         "timeouts" "tls" "forward_auth"]
-        ["targets" "scopes" "resource" "token" "bearer" "cross_site" "rule" "step_up"]
+         "cross_site" "path_policy" "keep_authorization" "headers" "identity_headers" "basic_password"
+         "identity_assertion" "timeouts" "tls" "forward_auth"]
+        ["targets" "scopes" "resource" "token" "bearer" "rule" "step_up"]
     HEADER "upstream.headers.NAME" ["value" "required" "list" "encode"] []
     IDENTITY_ASSERTION "upstream.identity_assertion" ["algorithm" "audience" "claims"] []
     ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []
+    CROSS_SITE "upstream.cross_site" ["origins" "paths"] []
     UPSTREAM_TIMEOUTS "upstream.timeouts" ["connect" "response_header" "idle"] []
     UPSTREAM_TLS "upstream.tls" ["ca_file" "server_name"] ["certificate" "key"]
     SECRET "client_secret" ["file" "env"] []

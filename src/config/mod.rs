@@ -12,6 +12,7 @@ use crate::origin::PublicUrl;
 mod access;
 mod authorization_parameters;
 mod certificates;
+mod cross_site;
 mod endpoints;
 mod environment;
 mod header_names;

@@ -7,6 +7,19 @@ use super::setting::Setting;
 
 const EXAMPLE: &str = "[\"GET /healthz\", \"/assets/**\"]";
 
+/// Reads a list of patterns that lets more pass than usual, so that it must name something.
+pub(super) fn exceptions(section: &Section<'_>, name: &str, path: &str) -> Vec<Pattern> {
+    let mut patterns = patterns(section, name, path);
+    patterns.retain(|(setting, pattern)| {
+        let everything = pattern.is_everything() || is_wildcards_alone(setting.as_str().unwrap_or_default());
+        if everything {
+            setting.refuse(format!("`{}` names every path", setting.path()), "name the paths that are meant");
+        }
+        !everything
+    });
+    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+}
+
 /// Reads both lists of an upstream that lies at `path`.
 pub(super) fn public_and_api(section: &Section<'_>, path: &str) -> (Vec<Pattern>, Vec<Pattern>) {
     let public = patterns(section, "public", path);

@@ -21,7 +21,7 @@ use super::keys::{UPSTREAM_TIMEOUTS, UPSTREAM_TLS};
 use super::open_issuers;
 use super::section::Section;
 use super::setting::Setting;
-use super::{access, patterns, target};
+use super::{access, cross_site, patterns, target};
 
 /// What an upstream is read against.
 pub(super) struct Surroundings<'b> {
@@ -72,8 +72,20 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         &[("login", Anonymous::Login), ("forward", Anonymous::Forward), ("deny", Anonymous::Deny)],
     );
     let host = host(&section, around.public_url)?;
-    let settings =
-        RouteSettings { host, path, provider, access, anonymous, public, api, forward_auth, path_policy, upstream };
+    let cross_site = cross_site::cross_site(&section, &path, &host, around.public_url);
+    let settings = RouteSettings {
+        host,
+        path,
+        provider,
+        access,
+        anonymous,
+        public,
+        api,
+        cross_site,
+        forward_auth,
+        path_policy,
+        upstream,
+    };
     Some(Route { settings, section, uses_access_token })
 }
 
@@ -184,12 +196,14 @@ fn access(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Access 
 fn path_policy(section: &Section<'_>) -> PathPolicy {
     let choices = [("strict", PathPolicy::Strict), ("permissive", PathPolicy::Permissive)];
     let policy = section.choice("path_policy", PathPolicy::Strict, &choices);
-    if policy == PathPolicy::Permissive && section.setting("public").is_some() {
-        section.refuse_at(
-            "path_policy",
-            "a permissive path_policy together with `public`: two servers could read one path differently",
-            "write \"strict\", or take out `public`",
-        );
+    for key in ["public", "cross_site"] {
+        if policy == PathPolicy::Permissive && section.setting(key).is_some() {
+            section.refuse_at(
+                "path_policy",
+                format!("a permissive path_policy together with `{key}`: two servers could read one path differently"),
+                format!("write \"strict\", or take out `{key}`"),
+            );
+        }
     }
     policy
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::Gateway;
 use super::authenticate::Authentication;
 use super::code::Code;
-use super::cross_site::{self, CrossSite};
+use super::cross_site::{self, Asked, CrossSite};
 use super::ingress::Ingress;
 use super::refresh::NotFresh;
 use super::refusal::Refusal;
@@ -53,17 +53,17 @@ pub(super) async fn authorize(
         Authentication::Anonymous(why) => return anonymous(ingress, headers, route, why),
         Authentication::Session(session) => session,
     };
-    let same_site = if ingress.is_handshake {
-        cross_site::origin(headers, &gateway.public_url, &ingress.host).inspect_err(|rule| {
-            let (upstream, rule) = (Some(route.settings.upstream.name.as_str()), rule.as_str());
-            gateway.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule });
-        })
-    } else if cross_site::is_unsafe(&ingress.method) {
-        cross_site::check(headers, &gateway.public_url, &ingress.host)
-    } else {
-        Ok(())
-    };
-    same_site.map_err(|rule| cross_site_refusal(gateway, ingress, headers, rule, Some(&session)))?;
+    let asked =
+        Asked { method: &ingress.method, path: ingress.path.as_str(), headers, web_socket: ingress.is_handshake };
+    cross_site::judge(&asked, &gateway.public_url, &ingress.host, route.settings.cross_site.as_ref()).map_err(
+        |rule| {
+            if asked.web_socket {
+                let (upstream, rule) = (Some(route.settings.upstream.name.as_str()), rule.as_str());
+                gateway.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule });
+            }
+            cross_site_refusal(gateway, ingress, headers, rule, Some(&session))
+        },
+    )?;
     let needs_access_token = route.upstream.needs_access_token();
     let session = match gateway.refresher.fresh(&route.known, session, needs_access_token).await {
         Ok(session) => session,

@@ -24,6 +24,15 @@ pub enum Anonymous {
     Deny,
 }
 
+/// `cross_site` of an upstream: which other origins may do what with a person's session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrossSiteSettings {
+    /// Origins (RFC 6454 §6.2) as browsers write them.
+    pub origins: Vec<String>,
+    /// Where they may.
+    pub paths: Vec<Pattern>,
+}
+
 /// One `[[upstream]]`: where its requests come from, who may make them, where they go.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -43,6 +52,8 @@ pub struct RouteSettings {
     pub api: Vec<Pattern>,
     /// Another proxy carries the requests and only asks about them.
     pub forward_auth: bool,
+    /// Sibling hosts that the cross-site check lets through.
+    pub cross_site: Option<CrossSiteSettings>,
     /// Whether ambiguous characters are let through.
     pub path_policy: PathPolicy,
     /// The application itself.

@@ -1,5 +1,6 @@
 //! The reader from outside: a text goes in, settings or problems come out.
 
+mod cross_site;
 mod examples;
 mod files;
 mod general;

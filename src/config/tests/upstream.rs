@@ -117,6 +117,10 @@ fn cf_06_not_everything_is_public_and_no_pattern_stands_twice() {
 fn a_permissive_path_policy_stands_alone() {
     assert_eq!(route("path_policy = \"permissive\"").path_policy, PathPolicy::Permissive);
     refused(&with("path_policy = \"permissive\"\npublic = [\"/a\"]"), "together with `public`");
+    refused(
+        &with("path_policy = \"permissive\"\ncross_site = { origins = [\"https://a.example.com\"], paths = [\"/a\"] }"),
+        "together with `cross_site`",
+    );
     let two =
         and(&with("name = \"a\"\npath_policy = \"permissive\""), "path = \"/b\"\nheaders = { authorization = false }");
     refused(&two, "on a host with several upstreams");
