@@ -175,23 +175,27 @@ impl Gateway {
             context.login = unauthenticated.then_some(absolute.as_str());
             return self.with_allow(ingress, respond::problem(code, &context), code);
         }
+        // Browsers leave a backslash in a query as it is, but no link may hold one.
+        let action = ingress.path_and_query().replace('\\', "%5C");
+        let form = refusal.form.as_deref().map(|fields| (action.as_str(), fields));
+        let framed = ingress.audience == Audience::Frame;
         if refusal.login {
             match ingress.audience {
-                Audience::Frame => return respond::frame_unauthenticated(&context, &login),
-                Audience::Form => {
-                    let action = ingress.path_and_query();
-                    let form = refusal.form.as_deref().map(|fields| (action.as_str(), fields));
-                    return respond::form_not_sent(&context, &login, form);
+                Audience::Form | Audience::Frame if ingress.method == Method::POST => {
+                    return respond::form_not_sent(&context, &login, form, framed);
                 }
+                Audience::Frame => return respond::frame_unauthenticated(&context, &login),
                 _ => {}
             }
+        } else if let Some((action, fields)) = form {
+            return respond::form_kept(code, &context, action, fields, framed);
         }
-        context.again = if unauthenticated || code.is_unusable_callback() || code.is_failed_login() {
-            Some(&login)
-        } else if code.description().status.is_server_error() {
-            Some(return_to.as_str())
-        } else {
-            None
+        context.again = match code {
+            _ if unauthenticated || code.is_unusable_callback() || code.is_failed_login() => Some(&login),
+            Code::TooManyCallbacks => Some(&login),
+            Code::NotSignedOut => Some(&sign_out),
+            Code::CrossSite => Some(return_to.as_str()),
+            _ => code.description().status.is_server_error().then_some(return_to.as_str()),
         };
         self.with_allow(ingress, respond::page(code, &context), code)
     }

@@ -37,7 +37,7 @@ pub(super) async fn fields(inbound: Inbound) -> Option<Vec<(String, String)>> {
     // What is no UTF-8 could not be posted again as it was.
     let text = std::str::from_utf8(&whole).ok()?;
     let fields: Vec<(String, String)> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
-    (fields.len() <= FIELDS
-        && !fields.iter().any(|(name, value)| name.contains('\u{fffd}') || value.contains('\u{fffd}')))
-    .then_some(fields)
+    // Neither could what was no text in the form, nor a NUL, which no page can hold.
+    let lost = |text: &str| text.contains(['\u{fffd}', '\0']);
+    (fields.len() <= FIELDS && !fields.iter().any(|(name, value)| lost(name) || lost(value))).then_some(fields)
 }

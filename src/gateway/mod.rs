@@ -89,8 +89,11 @@ impl Gateway {
     ) -> Result<Response<Body>, Refusal> {
         answered.route = Some(Arc::clone(&route));
         let headers = &inbound.parts.headers;
-        let authentication = authenticate::authenticate(self, ingress, headers, &route).await?;
-        let permit = match authorize::authorize(self, ingress, headers, route, authentication).await {
+        let permit = match authenticate::authenticate(self, ingress, headers, &route).await {
+            Ok(authentication) => authorize::authorize(self, ingress, headers, route, authentication).await,
+            Err(refusal) => Err(refusal),
+        };
+        let permit = match permit {
             Ok(permit) => permit,
             Err(refusal) => {
                 return self.turn_away(ingress, inbound, refusal).await.map(|response| response.map(Body::from));

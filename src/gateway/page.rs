@@ -30,10 +30,16 @@ impl<'a> LocalLink<'a> {
     /// The link to an absolute path; anything else leads to `/`.
     #[must_use]
     pub fn new(path: &'a str) -> Self {
+        Self::exactly(path).unwrap_or(Self("/"))
+    }
+
+    /// The link to an absolute path, where nothing else would do.
+    #[must_use]
+    pub fn exactly(path: &'a str) -> Option<Self> {
         let mut bytes = path.bytes();
         let local = bytes.next() == Some(b'/') && !matches!(bytes.next(), Some(b'/' | b'\\'));
         let clean = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        Self(if local && clean { path } else { "/" })
+        (local && clean).then_some(Self(path))
     }
 }
 
@@ -121,7 +127,7 @@ pub struct FrameUnauthenticated<'a> {
     pub login: LocalLink<'a>,
 }
 
-/// A form that was posted without a session.
+/// A form that was posted without a usable session.
 #[derive(Clone, Copy, Debug)]
 pub struct UnsentForm<'a> {
     /// Path and query it was posted to.
@@ -136,8 +142,8 @@ pub struct UnsentForm<'a> {
 pub struct FormNotSent<'a> {
     /// Around it.
     pub frame: Frame<'a>,
-    /// Where the login begins.
-    pub login: LocalLink<'a>,
+    /// Where the login begins, if one is needed.
+    pub login: Option<LocalLink<'a>>,
     /// The form, where its fields may be shown again.
     pub form: Option<UnsentForm<'a>>,
 }
@@ -150,6 +156,7 @@ mod tests {
     fn ru_18_only_paths_of_this_site_become_links() {
         for good in ["/", "/oauth2/start?rd=%2Fwiki%3Fa%3Db", "/a//b", "/a?b='&\"<>"] {
             assert_eq!(LocalLink::new(good).to_string(), good);
+            assert_eq!(LocalLink::exactly(good), Some(LocalLink::new(good)));
         }
         for bad in [
             "",
@@ -170,6 +177,7 @@ mod tests {
             "/é",
         ] {
             assert_eq!(LocalLink::new(bad).to_string(), "/", "{bad:?}");
+            assert_eq!(LocalLink::exactly(bad), None, "{bad:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Refusal {
     pub(super) session: Option<String>,
     /// Where a link on the page leads, when not to the start page.
     pub(super) return_to: Option<ReturnTo>,
-    /// The fields of a form that was posted without a session, where they may be shown again.
+    /// The fields of a form that was posted without a usable session, where they may be shown again.
     pub(super) form: Option<Vec<(String, String)>>,
     /// Whether a navigation is sent to the login.
     pub(super) login: bool,
@@ -76,6 +76,11 @@ impl Refusal {
     pub(super) const fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail = detail;
         self
+    }
+
+    /// Whether what a person has typed into a form can be sent again later, once there is a session that can be used.
+    pub(super) const fn keeps_a_form(&self) -> bool {
+        self.login || matches!(self.code, Code::RefreshUnavailable | Code::StoreUnavailable)
     }
 
     /// What had been typed into a form.

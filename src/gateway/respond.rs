@@ -32,7 +32,7 @@ macro_rules! content_security_policy {
 
 /// No `form-action`: browsers apply it to the redirects behind a form too, and signing out leads to the provider.
 const POLICY: &str = content_security_policy!("'none'");
-/// The one page that is meant for a frame can be shown in one of this site.
+/// What is meant for a frame can be shown in one of this site.
 const POLICY_IN_FRAME: &str = content_security_policy!("'self'");
 
 /// What an answer may say besides its reason; every value is plain text, every link a checked path of this site.
@@ -104,6 +104,7 @@ pub fn page(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
     }
     let status = code.description().status;
     let label = match status {
+        _ if code == Code::CrossSite => "Open this site",
         StatusCode::UNAUTHORIZED => "Log in",
         _ if status.is_server_error() => "Try again",
         _ => "Start again",
@@ -150,17 +151,39 @@ pub fn frame_unauthenticated(context: &RefusalContext<'_>, login: &str) -> Respo
 }
 
 /// The 401 page for a posted form. `form` holds path and query it was posted to and its decoded fields, if they may
-/// be shown again: same-origin, urlencoded, not too long.
+/// be shown again: same-origin, urlencoded, not too long. `framed` is a form inside another page of this site.
 #[must_use]
 pub fn form_not_sent(
     context: &RefusalContext<'_>,
     login: &str,
     form: Option<(&str, &[(String, String)])>,
+    framed: bool,
 ) -> Response<Bytes> {
-    let code = Code::FormNotSent;
-    let form = form.map(|(action, fields)| UnsentForm { action: LocalLink::new(action), fields });
-    let page = FormNotSent { frame: context.frame(code), login: LocalLink::new(login), form };
-    if form.is_some() { html_with_form(code, context, &page) } else { html(code, context, &page) }
+    let form = form.and_then(|(action, fields)| Some(UnsentForm { action: LocalLink::exactly(action)?, fields }));
+    let page = FormNotSent { frame: context.frame(Code::FormNotSent), login: Some(LocalLink::new(login)), form };
+    unsent(Code::FormNotSent, context, &page, framed)
+}
+
+/// The page for a posted form that cannot be passed on right now, though its person may well be logged in: it keeps the
+/// fields and can send them again.
+#[must_use]
+pub fn form_kept(
+    code: Code,
+    context: &RefusalContext<'_>,
+    action: &str,
+    fields: &[(String, String)],
+    framed: bool,
+) -> Response<Bytes> {
+    // Better not to keep it than to send it somewhere else.
+    let Some(action) = LocalLink::exactly(action) else { return page(code, context) };
+    let form = Some(UnsentForm { action, fields });
+    unsent(code, context, &FormNotSent { frame: context.frame(code), login: None, form }, framed)
+}
+
+fn unsent(code: Code, context: &RefusalContext<'_>, page: &FormNotSent<'_>, framed: bool) -> Response<Bytes> {
+    let referrer_policy = if page.form.is_some() { REFERRER_WITH_FORM } else { "no-referrer" };
+    let policy = if framed { POLICY_IN_FRAME } else { POLICY };
+    answer(code, context, HTML, referrer_policy, policy, render(page, code))
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -170,8 +193,10 @@ fn html(code: Code, context: &RefusalContext<'_>, page: &impl Template) -> Respo
 }
 
 /// Under `no-referrer` a form is posted with `Origin: null`, which the gateway and many applications refuse.
+const REFERRER_WITH_FORM: &str = "same-origin";
+
 fn html_with_form(code: Code, context: &RefusalContext<'_>, page: &impl Template) -> Response<Bytes> {
-    answer(code, context, HTML, "same-origin", POLICY, render(page, code))
+    answer(code, context, HTML, REFERRER_WITH_FORM, POLICY, render(page, code))
 }
 
 fn render(page: &impl Template, code: Code) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Method, Response};
 
 use super::callback_rate::CallbackRate;
 use super::cross_site;
@@ -17,7 +17,7 @@ use super::refresh::Refresher;
 use super::refusal::Refusal;
 use super::respond::RefusalContext;
 use super::revocation::Revoker;
-use super::route::{KnownProvider, RouteTable};
+use super::route::{KnownProvider, RouteTable, Routed};
 use super::settings::{CookieSettings, PagesSettings};
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::CookieNames;
@@ -175,10 +175,14 @@ impl Gateway {
 
     /// Where a login begun by this request comes back to.
     pub(super) fn return_to_here(&self, ingress: &Ingress) -> ReturnTo {
-        if ingress.path.is_under(self.routes.endpoints()) || cross_site::is_unsafe(&ingress.method) {
-            return ReturnTo::home(&self.public_url);
+        if !cross_site::is_unsafe(&ingress.method) && !ingress.path.is_under(self.routes.endpoints()) {
+            return self.return_to(Some(&ingress.path_and_query()), &ingress.host);
         }
-        self.return_to(Some(&ingress.path_and_query()), &ingress.host)
+        match self.routes.route(ingress) {
+            // What was posted cannot be opened; the application it was for can.
+            Routed::Upstream(route) => self.return_to(Some(&route.settings.path), &ingress.host),
+            _ => ReturnTo::home(&self.public_url),
+        }
     }
 
     /// Waits, at most for `patience`, for what goes on behind the requests that have ended.
@@ -261,7 +265,9 @@ impl Gateway {
                 endpoints::begin_login(self, ingress, &inbound.parts.headers, return_to, &[])
             }
             // What was typed into the form goes back into the page, so that it is not lost with the session.
-            Audience::Form if refusal.login => Err(refusal.with_form(form::fields(inbound).await)),
+            Audience::Form | Audience::Frame if ingress.method == Method::POST && refusal.keeps_a_form() => {
+                Err(refusal.with_form(form::fields(inbound).await))
+            }
             _ => Err(refusal),
         }
     }

@@ -1,8 +1,13 @@
 //! The form of a refusal: a redirect, a page or a problem, for whoever waits, and what every answer carries.
 
+use std::time::Duration;
+
+use crate::harness::behaviour::Behaviour;
 use crate::harness::browser::{Asked, Kind};
 use crate::harness::gateway::Stage;
 use crate::harness::page::Page;
+use crate::harness::patiently;
+use crate::harness::provider::Endpoint;
 use crate::harness::spelled_out::{NAVIGATION, head};
 
 const LOGIN: &str = "https://app.example/oauth2/start?rd=%2Fdeep%3Fa%3Db";
@@ -81,6 +86,61 @@ async fn ru_19_a_form_is_told_that_it_was_not_sent() {
         assert_eq!(response.status, 401, "{site} {content_type}");
         assert!(!response.text().contains("mark-kept"), "{site} {content_type}");
     }
+}
+
+#[tokio::test]
+async fn ru_19_a_kept_form_goes_back_to_the_very_address_it_was_posted_to() {
+    let stage = Stage::with(|setup| setup.upstream = "path = \"/wiki\"".to_owned()).await;
+    stage.browser.navigate(&stage.url("/wiki/edit")).await;
+    let post = async |target: &str, body: &str| {
+        let length = format!("Content-Length: {}", body.len());
+        let fields = [
+            "Content-Type: application/x-www-form-urlencoded; charset=UTF-8",
+            "Sec-Fetch-Site: same-origin",
+            "Sec-Fetch-Mode: navigate",
+            "Sec-Fetch-Dest: document",
+            &length,
+        ];
+        let mut connection = stage.connect().await;
+        connection.send(head(&format!("POST {target} HTTP/1.1"), &fields) + body).await;
+        connection.response().await.unwrap().text()
+    };
+    let page = post("/wiki/a?b=1&c='d'&e=%22", "text=kept").await;
+    assert!(page.contains("action=\"/wiki/a?b=1&#38;c=&#39;d&#39;&#38;e=%22\"") && page.contains("kept"), "{page}");
+    // The login comes back to the application: nothing lies at `/` here.
+    assert!(page.contains("/oauth2/start?rd=%2Fwiki\""), "{page}");
+    let page = post("/wiki/a?b=\\c", "text=kept").await;
+    assert!(page.contains("action=\"/wiki/a?b=%5Cc\"") && page.contains("kept"), "{page}");
+    // What no page can hold is not kept half.
+    for body in ["text=kept&more=a%00b", "text=kept&more=%E9", "text=kept&%FF=a"] {
+        let page = post("/wiki/a", body).await;
+        assert!(!page.contains("<form") && !page.contains("kept"), "{body}: {page}");
+    }
+    assert_eq!(stage.upstream.hits(), 0);
+}
+
+#[tokio::test]
+async fn a_form_is_kept_while_a_login_cannot_be_renewed_or_checked() {
+    let stage = Stage::set().await;
+    stage.log_in().await;
+    stage.provider.instead(Endpoint::Token, |_| Behaviour::status(503));
+    stage.gateway.clock.advance(Duration::from_secs(61));
+    let page = stage.browser.post_form("/comments", &[("text", "<b>kept</b>")]).await;
+    assert_eq!((page.status.as_u16(), page.header("referrer-policy")), (503, Some("same-origin")));
+    is_page(&page);
+    assert!(page.header("retry-after").is_some() && !page.text().contains("/oauth2/start"), "{}", page.text());
+    let form = page.forms().into_iter().next().unwrap();
+    stage.provider.restore(Endpoint::Token);
+    // The gateway asks the provider again once its pause is over.
+    stage.gateway.clock.advance(Duration::from_secs(31));
+    patiently("the renewed login", async {
+        while stage.browser.fetch("/").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(stage.browser.submit(&form, None).await.status, 200);
+    assert_eq!(stage.upstream.last().form_value("text").as_deref(), Some("<b>kept</b>"));
 }
 
 #[tokio::test]

@@ -38,6 +38,23 @@ async fn ss_01_what_cannot_be_known_is_503_and_neither_a_login_nor_a_pass() {
 }
 
 #[tokio::test]
+async fn ss_01_a_form_is_kept_until_the_store_is_back() {
+    let stage = stage().await;
+    stage.log_in().await;
+    stage.browser.jar().plant("app.example", SESSION, cold().split_once('=').unwrap().1);
+    stage.gateway.store.fail(&["all"]);
+    let page = stage.browser.post_form("/comments", &[("text", "kept")]).await;
+    assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, Some("5")));
+    let form = page.forms().remove(0);
+    assert_eq!(
+        (form.action.as_deref(), form.fields.as_slice()),
+        (Some("/comments"), &[("text".into(), "kept".into())][..])
+    );
+    stage.gateway.store.fail(&[]);
+    assert_eq!(stage.browser.submit(&form, None).await.status, 401, "it is asked about the session, not believed");
+}
+
+#[tokio::test]
 async fn ss_02_a_login_that_cannot_be_written_leaves_no_cookie_and_no_tokens() {
     for (operation, label, token_calls) in
         [("insert", "insert", 1), ("index_add", "insert", 1), ("put_once", "put-once", 0)]
@@ -75,7 +92,10 @@ async fn lo_04_a_logout_that_cannot_be_written_says_so() {
     assert_eq!(stage.browser.fetch(&stage.url("/")).await.status, 200);
     assert_eq!((stage.provider.hits(Endpoint::EndSession), stage.provider.hits(Endpoint::Revocation)), (0, 0));
     stage.gateway.store.fail(&[]);
-    assert_eq!(stage.browser.navigate_once(&stage.url("/oauth2/sign_out")).await.status, 303);
+    // The link tries the same again.
+    let (link, _) = page.links().remove(0);
+    assert!(link.starts_with("/oauth2/sign_out"), "{link}");
+    assert_eq!(stage.browser.click(&stage.url(&link)).await.hops[0].status, 303);
     assert_eq!(program(&stage.gateway, "/", &pair(&ours)).await.status, 401);
 }
 

@@ -36,8 +36,9 @@ fn every_page(text: &str) -> Vec<(Code, Response<Bytes>)> {
         (Code::SignOutConfirm, sign_out_confirm(&context, text, None)),
         (Code::SignedOut, signed_out(&context, text)),
         (Code::FrameUnauthenticated, frame_unauthenticated(&context, text)),
-        (Code::FormNotSent, form_not_sent(&context, text, Some((text, &fields)))),
-        (Code::FormNotSent, form_not_sent(&context, text, None)),
+        (Code::FormNotSent, form_not_sent(&context, text, Some(("/", &fields)), false)),
+        (Code::FormNotSent, form_not_sent(&context, text, None, true)),
+        (Code::StoreUnavailable, form_kept(Code::StoreUnavailable, &context, "/", &fields, false)),
     ]);
     every
 }
@@ -53,7 +54,8 @@ fn the_policy_names_the_hash_of_the_style_as_the_browser_sees_it() {
         let (style, _) = rest.split_once("</style>").unwrap();
         let hash = STANDARD.encode(Sha256::digest(style));
         let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
-        let in_frame = code == Code::FrameUnauthenticated && policy.contains("'self'");
+        let for_frames = matches!(code, Code::FrameUnauthenticated | Code::FormNotSent);
+        let in_frame = for_frames && policy.contains("'self'");
         let ancestors = if in_frame { "'self'" } else { "'none'" };
         assert_eq!(
             policy,
@@ -169,15 +171,35 @@ fn ru_19_the_page_for_a_form_keeps_its_fields_and_posts_to_the_same_place() {
     let pages = PagesSettings::default();
     let context = RefusalContext::new(&pages, "0123", "wiki.example.com");
     let fields = [("title".to_owned(), "a \"b\" <c>".to_owned()), ("text".to_owned(), "one\r\ntwo".to_owned())];
-    let response = form_not_sent(&context, "/oauth2/start?rd=%2F", Some(("/edit?id=1&v=2", &fields)));
+    let response = form_not_sent(&context, "/oauth2/start?rd=%2F", Some(("/edit?id=1&v=2", &fields)), false);
     let page = text(&response);
     assert!(page.contains("method=\"post\" action=\"/edit?id=1&#38;v=2\""), "{page}");
     assert!(page.contains("name=\"title\" value=\"a &#34;b&#34; &#60;c&#62;\""), "{page}");
     assert!(page.contains("target=\"_blank\" rel=\"noopener\""));
     assert_eq!(response.headers()[REFERRER_POLICY], "same-origin");
 
-    let without = form_not_sent(&context, "/oauth2/start", None);
-    assert!(!text(&without).contains("<form"));
+    // What cannot be the target of a form must not send it elsewhere.
+    for form in [None, Some(("//evil", &fields[..])), Some(("/a?b=\\c", &fields[..]))] {
+        let without = form_not_sent(&context, "/oauth2/start", form, false);
+        assert!(!text(&without).contains("<form") && !text(&without).contains("a &#34;b"), "{}", text(&without));
+    }
+    let framed = form_not_sent(&context, "/oauth2/start", Some(("/edit", &fields)), true);
+    let policy = framed.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("frame-ancestors 'self'"), "{policy}");
+}
+
+#[test]
+fn a_form_that_cannot_be_passed_on_right_now_is_kept_without_a_login() {
+    let pages = PagesSettings::default();
+    let context = RefusalContext::new(&pages, "0123", "wiki.example.com");
+    let fields = [("title".to_owned(), "a".to_owned())];
+    let response = form_kept(Code::RefreshUnavailable, &context, "/edit", &fields, false);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key(RETRY_AFTER));
+    assert_eq!(response.headers()[REFERRER_POLICY], "same-origin");
+    let page = text(&response);
+    assert!(page.contains("action=\"/edit\"") && page.contains("value=\"a\""), "{page}");
+    assert!(!page.contains("Log in"), "{page}");
 }
 
 #[test]
