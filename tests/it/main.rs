@@ -55,6 +55,7 @@ mod provider_errors;
 mod provider_faults;
 mod public_paths;
 mod public_url_path;
+mod recovery;
 mod refresh;
 mod refresh_faults;
 mod refreshed_id_token;

@@ -1,6 +1,8 @@
 //! Chromium, driven by the scripts in `tests/node/browser`.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -40,7 +42,13 @@ pub async fn run_script(script: &str, arguments: &[&str], environment: &[(&str, 
 
 /// Takes pictures of pages at both widths and in dark colours (into `tests/screenshots`), and checks that nothing is wider
 /// than the window and no accessibility rule is broken. Each page: `name`, `url` or `html`, and if wanted `status`,
-/// `heading` and `cookies` (a list of `name`, `value`, `url`).
+/// `heading`, `cookies` (a list of `name`, `value`, `url`) and `alike` (one of many that differ in their text alone).
 pub async fn look_at(pages: &Value) {
-    run_script("pages.mjs", &[&pages.to_string()], &[]).await;
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    // More than an argument may hold.
+    let name = format!("pages-{}-{}.json", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, pages.to_string()).unwrap();
+    run_script("pages.mjs", &[path.to_str().unwrap()], &[]).await;
+    std::fs::remove_file(&path).unwrap();
 }

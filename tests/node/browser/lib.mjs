@@ -16,12 +16,13 @@ const desktop = { width: 1280, height: 800 };
 /** How people meet a page. */
 const views = {
   desktop: { viewport: desktop, colorScheme: 'light' },
-  phone: { viewport: { width: 390, height: 844 }, colorScheme: 'light' },
+  phone: { viewport: { width: 360, height: 780 }, colorScheme: 'light' },
   dark: { viewport: desktop, colorScheme: 'dark' },
 };
 
 // Milliseconds. Nothing here waits for time to pass; this is when something that should happen has failed.
 const patience = 15_000;
+const patienceWithAScenario = 90_000;
 
 const program = () => {
   try {
@@ -48,8 +49,8 @@ export const start = () =>
   });
 
 /** A browser that has never been anywhere: no cookies, no history. */
-export const freshContext = async (browser) => {
-  const context = await browser.newContext({ viewport: desktop });
+export const freshContext = async (browser, options = {}) => {
+  const context = await browser.newContext({ viewport: desktop, ...options });
   context.setDefaultTimeout(patience);
   context.setDefaultNavigationTimeout(patience);
   return context;
@@ -57,17 +58,19 @@ export const freshContext = async (browser) => {
 
 /**
  * Looks at the page as people meet it: pictures at both widths and in dark colours in tests/screenshots, nothing wider
- * than the window, and no violation of the accessibility rules (WCAG 2.2 A and AA).
+ * than the window, and no violation of the accessibility rules (WCAG 2.2 A and AA). `chosen` are the views, and
+ * `checked` those of them in which the rules are checked.
  */
-export const look = async (page, name) => {
+export const look = async (page, name, chosen = Object.keys(views), checked = chosen) => {
   mkdirSync(screenshots, { recursive: true });
-  for (const [view, { viewport, colorScheme }] of Object.entries(views)) {
+  for (const view of chosen) {
+    const { viewport, colorScheme } = views[view];
     await page.setViewportSize(viewport);
     await page.emulateMedia({ colorScheme });
     await page.screenshot({ path: join(screenshots, `${name}-${view}.png`), fullPage: true });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(wide <= 0, `${name} is ${wide} pixels wider than the window (${view})`);
-    const violations = await accessibilityViolations(page);
+    const violations = checked.includes(view) ? await accessibilityViolations(page) : [];
     assert.deepEqual(violations, [], `${name} breaks accessibility rules (${view})`);
   }
   await page.setViewportSize(desktop);
@@ -76,24 +79,36 @@ export const look = async (page, name) => {
 
 const accessibilityViolations = async (page) => {
   // Evaluated over the debugger: the page's content security policy does not apply.
-  await page.evaluate(axe);
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe);
   const { violations } = await page.evaluate(() =>
     globalThis.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
   );
   return violations.map(({ id, help, nodes }) => ({ id, help, where: nodes.map(({ target }) => target.join(' ')) }));
 };
 
+/** A script in a page that never ends must not take the other scenarios with it. */
+const inTime = async (scenario) => {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the scenario has not ended in time')), patienceWithAScenario);
+  });
+  await Promise.race([scenario, late]).finally(() => clearTimeout(timer));
+};
+
+/** A scenario whose context has options of its own, such as no scripts. */
+export const withOptions = (options, scenario) => Object.assign(scenario, { options });
+
 /**
  * Runs the scenarios one after the other, each in a fresh context, and ends the process: 0 when all have passed.
- * A failed one leaves a picture of every page that it had open.
+ * A failed one leaves a picture of every page that it had open. `ONLY=text` runs those whose name holds it.
  */
 export const run = async (scenarios) => {
   const browser = await start();
   let failed = 0;
-  for (const [name, scenario] of Object.entries(scenarios)) {
-    const context = await freshContext(browser);
+  for (const [name, scenario] of Object.entries(scenarios).filter(([name]) => name.includes(process.env.ONLY ?? ''))) {
+    const context = await freshContext(browser, scenario.options);
     try {
-      await scenario(context);
+      await inTime(scenario(context));
       console.log(`ok      ${name}`);
     } catch (error) {
       failed += 1;
