@@ -83,6 +83,7 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         api,
         cross_site,
         forward_auth,
+        rules: Vec::new(),
         path_policy,
         upstream,
     };

@@ -8,7 +8,7 @@ use super::Gateway;
 use super::code::Code;
 use super::ingress::Ingress;
 use super::refusal::Refusal;
-use super::route::Route;
+use super::rule::Requirements;
 use crate::cookie::{self, Lookup};
 use crate::origin::Host;
 use crate::session::Opened;
@@ -33,9 +33,9 @@ pub(super) async fn authenticate(
     gateway: &Gateway,
     ingress: &Ingress,
     headers: &HeaderMap,
-    route: &Route,
+    requirements: &Requirements<'_>,
 ) -> Result<Authentication, Refusal> {
-    if route.is_public(&ingress.method, &ingress.path) {
+    if requirements.public {
         return Ok(Authentication::Public);
     }
     Ok(match session_of(gateway, &ingress.host, headers).await? {

@@ -12,6 +12,7 @@ use super::ingress::Ingress;
 use super::refresh::NotFresh;
 use super::refusal::Refusal;
 use super::route::Route;
+use super::rule::Requirements;
 use super::settings::Anonymous;
 use crate::policy::{self, Decision};
 use crate::session::OpenedSession;
@@ -45,12 +46,13 @@ pub(super) async fn authorize(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
     headers: &HeaderMap,
-    route: Arc<Route>,
+    route: &Arc<Route>,
+    requirements: &Requirements<'_>,
     authentication: Authentication,
 ) -> Result<Permit, Refusal> {
     let session = match authentication {
-        Authentication::Public => return Ok(Permit { route, session: None, public: true }),
-        Authentication::Anonymous(why) => return anonymous(ingress, headers, route, why),
+        Authentication::Public => return Ok(Permit { route: Arc::clone(route), session: None, public: true }),
+        Authentication::Anonymous(why) => return anonymous(headers, route, requirements, why),
         Authentication::Session(session) => session,
     };
     let asked =
@@ -68,22 +70,23 @@ pub(super) async fn authorize(
     let session = match gateway.refresher.fresh(&route.known, session, needs_access_token).await {
         Ok(session) => session,
         Err(NotFresh::Unavailable) => return Err(Refusal::of(Code::RefreshUnavailable)),
-        Err(NotFresh::Ended(why)) => return anonymous(ingress, headers, route, why),
-        Err(NotFresh::AccessTokenExpired) if route.settings.anonymous == Anonymous::Deny => {
+        Err(NotFresh::Ended(why)) => return anonymous(headers, route, requirements, why),
+        Err(NotFresh::AccessTokenExpired) if requirements.anonymous == Anonymous::Deny => {
             return Err(Refusal::of(Code::AccessTokenExpired));
         }
         Err(NotFresh::AccessTokenExpired) => {
-            let refusal = unauthenticated(ingress, headers, &route, "access-token-expired");
+            let refusal = unauthenticated(headers, requirements, "access-token-expired");
             return Err(refusal.because_of(Code::AccessTokenExpired));
         }
     };
-    match policy::decide(&route.settings.access, session.identity()) {
-        Decision::Allowed => Ok(Permit { route, session: Some(session), public: false }),
+    match policy::decide(requirements.access, session.identity()) {
+        Decision::Allowed => Ok(Permit { route: Arc::clone(route), session: Some(session), public: false }),
         Decision::Denied(reason) => {
             gateway.audit(
                 Some(ingress),
                 &AuditEvent::AuthzDenied {
                     upstream: &route.settings.upstream.name,
+                    rule: requirements.rule_name(),
                     user: gateway.user_in_logs(&session),
                     session: session.reference(),
                     reason: reason.as_str(),
@@ -95,18 +98,23 @@ pub(super) async fn authorize(
 }
 
 /// What the upstream gets to see of somebody who is not logged in.
-fn anonymous(ingress: &Ingress, headers: &HeaderMap, route: Arc<Route>, why: &'static str) -> Result<Permit, Refusal> {
-    match route.settings.anonymous {
-        Anonymous::Forward => Ok(Permit { route, session: None, public: false }),
+fn anonymous(
+    headers: &HeaderMap,
+    route: &Arc<Route>,
+    requirements: &Requirements<'_>,
+    why: &'static str,
+) -> Result<Permit, Refusal> {
+    match requirements.anonymous {
+        Anonymous::Forward => Ok(Permit { route: Arc::clone(route), session: None, public: false }),
         Anonymous::Deny => Err(Refusal::of(Code::AnonymousDenied).with_detail(why)),
-        Anonymous::Login => Err(unauthenticated(ingress, headers, &route, why)),
+        Anonymous::Login => Err(unauthenticated(headers, requirements, why)),
     }
 }
 
-fn unauthenticated(ingress: &Ingress, headers: &HeaderMap, route: &Route, why: &'static str) -> Refusal {
+fn unauthenticated(headers: &HeaderMap, requirements: &Requirements<'_>, why: &'static str) -> Refusal {
     let refusal = Refusal::unauthenticated(why);
     // Whoever brings credentials of their own is a program, and so is whoever asks an API.
-    if route.is_api(&ingress.method, &ingress.path) || headers.contains_key(http::header::AUTHORIZATION) {
+    if requirements.api || headers.contains_key(http::header::AUTHORIZATION) {
         refusal.for_a_program()
     } else {
         refusal

@@ -116,7 +116,10 @@ fn claim_missing(
         request_id = ingress.request_id.as_str()
     );
     let (user, reason) = (gateway.user_in_logs(session), Code::ClaimMissing.as_str());
-    gateway.audit(Some(ingress), &AuditEvent::AuthzDenied { upstream, user, session: session.reference(), reason });
+    gateway.audit(
+        Some(ingress),
+        &AuditEvent::AuthzDenied { upstream, rule: None, user, session: session.reference(), reason },
+    );
     Refusal::of(Code::ClaimMissing).with_session(session)
 }
 

@@ -90,8 +90,9 @@ impl Gateway {
             }
         };
         answered.route = Some(Arc::clone(&route));
-        let authentication = authenticate::authenticate(self, asked, headers, &route).await?;
-        let permit = match authorize::authorize(self, asked, headers, route, authentication).await {
+        let requirements = route.requirements(&asked.method, &asked.path);
+        let authentication = authenticate::authenticate(self, asked, headers, &requirements).await?;
+        let permit = match authorize::authorize(self, asked, headers, &route, &requirements, authentication).await {
             Ok(permit) => permit,
             Err(refusal) if refusal.login && redirects(ingress, headers, rest)? => {
                 return match asked.audience {

@@ -30,6 +30,7 @@ mod refusal;
 pub mod respond;
 mod revocation;
 pub mod route;
+pub mod rule;
 pub mod settings;
 mod site;
 mod transport_security;
@@ -89,8 +90,11 @@ impl Gateway {
     ) -> Result<Response<Body>, Refusal> {
         answered.route = Some(Arc::clone(&route));
         let headers = &inbound.parts.headers;
-        let permit = match authenticate::authenticate(self, ingress, headers, &route).await {
-            Ok(authentication) => authorize::authorize(self, ingress, headers, route, authentication).await,
+        let requirements = route.requirements(&ingress.method, &ingress.path);
+        let permit = match authenticate::authenticate(self, ingress, headers, &requirements).await {
+            Ok(authentication) => {
+                authorize::authorize(self, ingress, headers, &route, &requirements, authentication).await
+            }
             Err(refusal) => Err(refusal),
         };
         let permit = match permit {

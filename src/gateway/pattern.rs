@@ -80,12 +80,47 @@ impl Pattern {
         (self.segments.is_empty() && self.open) || self.segments == [Segment::Literal(String::new())]
     }
 
+    /// The method it names.
+    #[must_use]
+    pub const fn method(&self) -> Option<&Method> {
+        self.method.as_ref()
+    }
+
+    /// Its path as it is written, without the method.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(literal) => literal.as_str(),
+            Segment::Any => "*",
+        });
+        segments.chain(self.open.then_some("**")).fold(String::new(), |path, segment| path + "/" + segment)
+    }
+
+    /// Whether both match the same paths.
+    #[must_use]
+    pub fn is_same_path(&self, other: &Self) -> bool {
+        self.segments == other.segments && self.open == other.open
+    }
+
+    /// One rank for each segment and one for the end, the more specific the lower: of two patterns that match one path,
+    /// the more specific one compares as less, and they are equal only if they are the same.
+    pub fn specificity(&self) -> impl Iterator<Item = u8> {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Any => 1,
+        });
+        segments.chain(std::iter::once(if self.open { 2 } else { 0 }))
+    }
+
     /// Whether it matches; `path` is canonical.
     #[must_use]
     pub fn matches(&self, method: &Method, path: &str) -> bool {
-        if self.method.as_ref().is_some_and(|wanted| wanted != method) {
-            return false;
-        }
+        self.method.as_ref().is_none_or(|wanted| wanted == method) && self.matches_path(path)
+    }
+
+    /// Whether it matches for whatever method; `path` is canonical.
+    #[must_use]
+    pub fn matches_path(&self, path: &str) -> bool {
         let mut rest = path.strip_prefix('/').unwrap_or(path).split('/');
         for wanted in &self.segments {
             match (wanted, rest.next()) {

@@ -8,6 +8,7 @@ use http::{HeaderName, Method};
 use super::canonical_path::CanonicalPath;
 use super::canonical_path::PathPolicy;
 use super::ingress::Ingress;
+use super::rule::{Requirements, RuleTable};
 use super::settings::RouteSettings;
 use crate::origin::Host;
 use crate::provider::Provider;
@@ -41,28 +42,24 @@ pub struct Route {
     pub(super) upstream: Arc<Upstream>,
     pub(super) known: Arc<KnownProvider>,
     pub(super) metrics: UpstreamMetrics,
+    rules: RuleTable,
 }
 
 impl Route {
     /// Puts a route together.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         settings: RouteSettings,
         upstream: Arc<Upstream>,
         known: Arc<KnownProvider>,
         metrics: UpstreamMetrics,
     ) -> Self {
-        Self { settings, upstream, known, metrics }
+        Self { rules: RuleTable::new(&settings), settings, upstream, known, metrics }
     }
 
-    /// Whether the request is forwarded without looking at a session.
-    pub(super) fn is_public(&self, method: &Method, path: &CanonicalPath) -> bool {
-        self.settings.public.iter().any(|pattern| pattern.matches(method, path.as_str()))
-    }
-
-    /// Whether a refusal is 401 and never a redirect.
-    pub(super) fn is_api(&self, method: &Method, path: &CanonicalPath) -> bool {
-        self.settings.api.iter().any(|pattern| pattern.matches(method, path.as_str()))
+    /// What a request must meet; worked out once for each.
+    pub(super) fn requirements(&self, method: &Method, path: &CanonicalPath) -> Requirements<'_> {
+        self.rules.requirements(&self.settings, method, path)
     }
 }
 

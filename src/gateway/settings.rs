@@ -1,5 +1,9 @@
 //! What the gateway decides by.
 
+use std::time::Duration;
+
+use http::Method;
+
 use crate::cookie::SameSite;
 use crate::origin::{Host, PublicUrl};
 use crate::policy::access::Access;
@@ -33,6 +37,35 @@ pub struct CrossSiteSettings {
     pub paths: Vec<Pattern>,
 }
 
+/// How somebody must have logged in (RFC 9470); at least one of the two is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepUp {
+    /// The authentication context class that the login must have had (OpenID Connect Core §2, `acr`).
+    pub acr: Option<String>,
+    /// How long ago the person may have logged in at the provider at most.
+    pub max_age: Option<Duration>,
+}
+
+/// One `[[upstream.rule]]`: what is different for some paths and methods of an upstream. What it leaves out is the
+/// upstream's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleSettings {
+    /// The paths it is about; it names no method.
+    pub pattern: Pattern,
+    /// The methods it is about; empty for every method.
+    pub methods: Vec<Method>,
+    /// Who may in.
+    pub access: Option<Access>,
+    /// What happens to people who are not logged in.
+    pub anonymous: Option<Anonymous>,
+    /// Forwarded without looking at a session.
+    pub public: bool,
+    /// Answered with 401, never with a redirect; or the reverse, whatever the upstream's `api` says.
+    pub api: Option<bool>,
+    /// How somebody must have logged in.
+    pub step_up: Option<StepUp>,
+}
+
 /// One `[[upstream]]`: where its requests come from, who may make them, where they go.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -54,6 +87,8 @@ pub struct RouteSettings {
     pub forward_auth: bool,
     /// Sibling hosts that the cross-site check lets through.
     pub cross_site: Option<CrossSiteSettings>,
+    /// What is different for some of its paths and methods.
+    pub rules: Vec<RuleSettings>,
     /// Whether ambiguous characters are let through.
     pub path_policy: PathPolicy,
     /// The application itself.

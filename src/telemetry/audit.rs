@@ -54,8 +54,8 @@ pub enum AuditEvent<'a> {
     LogoutFailed { session: &'a str },
     /// Another site tried to use a session; `site` is the browser's word for it.
     CsrfDenied { rule: &'static str, site: Option<&'static str> },
-    /// A rule said no.
-    AuthzDenied { upstream: &'a str, user: &'a str, session: &'a str, reason: &'static str },
+    /// A rule said no; `rule` is the pattern of an `[[upstream.rule]]`, without one it was the upstream itself.
+    AuthzDenied { upstream: &'a str, rule: Option<&'a str>, user: &'a str, session: &'a str, reason: &'static str },
     /// A proxy asked for a decision and got none.
     ForwardAuthDenied { reason: &'static str },
     /// A handshake was refused.
@@ -73,6 +73,7 @@ pub enum AuditEvent<'a> {
 struct Fields<'a> {
     provider: Option<&'a str>,
     upstream: Option<&'a str>,
+    rule: Option<&'a str>,
     user: Option<&'a str>,
     session: Option<&'a str>,
     reason: Option<&'static str>,
@@ -165,8 +166,9 @@ impl<'a> AuditEvent<'a> {
             }
             Self::LogoutFailed { session } => Fields { session: Some(session), ..none },
             Self::CsrfDenied { rule, site } => Fields { reason: Some(rule), detail: site, ..none },
-            Self::AuthzDenied { upstream, user, session, reason } => Fields {
+            Self::AuthzDenied { upstream, rule, user, session, reason } => Fields {
                 upstream: Some(upstream),
+                rule,
                 user: Some(user),
                 session: Some(session),
                 reason: Some(reason),
@@ -207,6 +209,7 @@ impl AuditLog {
                     request_id,
                     provider = fields.provider,
                     upstream = fields.upstream,
+                    rule = fields.rule,
                     user = fields.user,
                     session = fields.session,
                     reason = fields.reason,

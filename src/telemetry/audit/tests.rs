@@ -84,7 +84,7 @@ fn samples() -> Vec<AuditEvent<'static>> {
         AuditEvent::LogoutRevocationFailed { provider, session, reason },
         AuditEvent::LogoutFailed { session },
         AuditEvent::CsrfDenied { rule: reason, site: Some("cross-site") },
-        AuditEvent::AuthzDenied { upstream: "wiki", user, session, reason },
+        AuditEvent::AuthzDenied { upstream: "wiki", rule: Some("/admin/**"), user, session, reason },
         AuditEvent::ForwardAuthDenied { reason },
         AuditEvent::UpgradeDenied { upstream: Some("wiki"), rule: reason },
         AuditEvent::ReturnUrlRejected { rule: reason },
