@@ -48,12 +48,14 @@ keys! {
     UPSTREAM "upstream"
         ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
          "cross_site" "path_policy" "keep_authorization" "headers" "identity_headers" "basic_password"
-         "identity_assertion" "timeouts" "tls" "forward_auth"]
-        ["targets" "scopes" "resource" "token" "bearer" "rule" "step_up"]
+         "identity_assertion" "timeouts" "tls" "forward_auth" "rule"]
+        ["targets" "scopes" "resource" "token" "bearer"]
     HEADER "upstream.headers.NAME" ["value" "required" "list" "encode"] []
     IDENTITY_ASSERTION "upstream.identity_assertion" ["algorithm" "audience" "claims"] []
     ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []
     CROSS_SITE "upstream.cross_site" ["origins" "paths"] []
+    RULE "upstream.rule" ["path" "methods" "access" "anonymous" "public" "api" "step_up"] []
+    STEP_UP "upstream.rule.step_up" ["acr" "max_age"] []
     UPSTREAM_TIMEOUTS "upstream.timeouts" ["connect" "response_header" "idle"] []
     UPSTREAM_TLS "upstream.tls" ["ca_file" "server_name"] ["certificate" "key"]
     SECRET "client_secret" ["file" "env"] []
@@ -81,6 +83,7 @@ impl Keys {
         {
             return match elsewhere.table {
                 "" => format!("`{unknown}` belongs at the top of the file, before the first section"),
+                "upstream" | "upstream.rule" => format!("`{unknown}` belongs in [[{}]]", elsewhere.table),
                 table => format!("`{unknown}` belongs in [{table}]"),
             };
         }
@@ -97,6 +100,9 @@ mod tests {
         assert_eq!(PROVIDER.advice("client_secrt"), "did you mean `client_secret`?");
         assert_eq!(UPSTREAM.advice("acces"), "did you mean `access`?");
         assert_eq!(UPSTREAM.advice("lifetime"), "`lifetime` belongs in [session]");
+        assert_eq!(UPSTREAM.advice("step_up"), "`step_up` belongs in [[upstream.rule]]");
+        assert_eq!(UPSTREAM.advice("methods"), "`methods` belongs in [[upstream.rule]]");
+        assert_eq!(RULE.advice("strip_prefix"), "`strip_prefix` belongs in [[upstream]]");
         assert_eq!(
             LISTEN.advice("public_url"),
             "`public_url` belongs at the top of the file, before the first section"

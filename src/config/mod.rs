@@ -30,6 +30,7 @@ mod provider;
 mod reading;
 mod registration;
 mod routes;
+mod rules;
 mod secret_file;
 mod section;
 mod session;

@@ -51,9 +51,7 @@ fn patterns<'a>(section: &Section<'a>, name: &str, path: &str) -> Vec<(Setting<'
                 continue;
             }
         };
-        let prefix = if path == "/" { "" } else { path };
-        let is_under = path_of(text).strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if !is_under {
+        if !is_under(text, path) {
             let message = format!("`{}` does not lie under the path of its upstream, {path}", item.path());
             item.refuse(message, "write patterns in full as the browser sees them");
         } else if patterns.iter().any(|(_, known)| *known == pattern) {
@@ -65,12 +63,18 @@ fn patterns<'a>(section: &Section<'a>, name: &str, path: &str) -> Vec<(Setting<'
     patterns
 }
 
+/// Whether a pattern lies under the path of its upstream.
+pub(super) fn is_under(pattern: &str, path: &str) -> bool {
+    let prefix = if path == "/" { "" } else { path };
+    path_of(pattern).strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// A pattern without its method.
 fn path_of(text: &str) -> &str {
     text.split_once(' ').map_or(text, |(_, path)| path)
 }
 
 /// `/*`, `/*/**` and the like name nothing at all.
-fn is_wildcards_alone(text: &str) -> bool {
+pub(super) fn is_wildcards_alone(text: &str) -> bool {
     path_of(text).bytes().all(|byte| matches!(byte, b'/' | b'*'))
 }

@@ -21,7 +21,7 @@ use super::keys::{UPSTREAM_TIMEOUTS, UPSTREAM_TLS};
 use super::open_issuers;
 use super::section::Section;
 use super::setting::Setting;
-use super::{access, cross_site, patterns, target};
+use super::{access, cross_site, patterns, rules, target};
 
 /// What an upstream is read against.
 pub(super) struct Surroundings<'b> {
@@ -50,6 +50,7 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let uses_access_token = headers.iter().any(|(_, template)| template.uses_access_token());
     let provider = provider(&section, around.providers);
     let (public, api) = patterns::public_and_api(&section, &path);
+    let rules = rules::rules(&section, &path, &public);
     let access = access(&section, around.providers.get(provider));
     let path_policy = path_policy(&section);
     let tls = tls(&section, target.as_ref());
@@ -83,7 +84,7 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         api,
         cross_site,
         forward_auth,
-        rules: Vec::new(),
+        rules,
         path_policy,
         upstream,
     };
@@ -197,7 +198,7 @@ fn access(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Access 
 fn path_policy(section: &Section<'_>) -> PathPolicy {
     let choices = [("strict", PathPolicy::Strict), ("permissive", PathPolicy::Permissive)];
     let policy = section.choice("path_policy", PathPolicy::Strict, &choices);
-    for key in ["public", "cross_site"] {
+    for key in ["public", "cross_site", "rule"] {
         if policy == PathPolicy::Permissive && section.setting(key).is_some() {
             section.refuse_at(
                 "path_policy",

@@ -98,7 +98,6 @@ fn cf_12_what_is_planned_is_refused_and_never_ignored() {
         refused(&file(top, provider, upstream), "is not built yet");
     }
     refused(&file("", "", "").replace("http://127", "h2c://127"), "is not built yet");
-    refused(&file("", "", "[[upstream.rule]]\npath = \"/admin/**\""), "`upstream[0].rule` is not built yet");
 }
 
 #[test]

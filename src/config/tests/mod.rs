@@ -7,6 +7,7 @@ mod general;
 mod headers;
 mod listen;
 mod provider;
+mod rules;
 mod session;
 mod upstream;
 
