@@ -28,6 +28,19 @@ impl Claims {
         found.filter(|value| !value.is_null())
     }
 
+    /// Whether the provider says that the groups are somewhere else (OpenID Connect Core §5.6.2, Entra ID's overage): then
+    /// nobody knows them, which is not the same as having none.
+    #[must_use]
+    pub fn groups_overage(&self, mapping: &ClaimsMapping) -> bool {
+        let first_step = mapping.groups.split('.').next().unwrap_or_default();
+        let elsewhere = |names: &Value| {
+            names.as_object().is_some_and(|names| names.contains_key(&mapping.groups) || names.contains_key(first_step))
+        };
+        let flagged =
+            |flag: &Value| *flag == true || flag.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        self.0.get("_claim_names").is_some_and(elsewhere) || self.0.get("hasgroups").is_some_and(flagged)
+    }
+
     /// All members, for sealing.
     #[must_use]
     pub const fn members(&self) -> &Map<String, Value> {
@@ -56,6 +69,14 @@ impl Default for ClaimsMapping {
             groups: "groups".into(),
             email: "email".into(),
         }
+    }
+}
+
+impl ClaimsMapping {
+    /// Whether whoever asks for this claim asks for the groups: by their mapped name or by that of the provider.
+    #[must_use]
+    pub fn is_groups(&self, name: &str) -> bool {
+        name == "groups" || name == self.groups
     }
 }
 
@@ -90,6 +111,12 @@ impl Identity {
             "email" => self.email.clone().map(Value::String),
             _ => self.claims.lookup(name).cloned(),
         }
+    }
+
+    /// Whether the provider has left the groups out because there are too many.
+    #[must_use]
+    pub fn has_groups_overage(&self, mapping: &ClaimsMapping) -> bool {
+        self.groups.is_none() && self.claims.groups_overage(mapping)
     }
 
     /// What to call this person on a page: the user name, else the address, else the subject.

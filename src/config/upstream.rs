@@ -5,7 +5,7 @@ use rustls::pki_types::ServerName;
 use crate::gateway::canonical_path::CanonicalPath;
 use crate::gateway::canonical_path::PathPolicy;
 use crate::gateway::pattern::Pattern;
-use crate::gateway::settings::{Anonymous, RouteSettings};
+use crate::gateway::settings::{Anonymous, RouteSettings, RuleSettings};
 use crate::origin::{Host, PublicUrl, Scheme};
 use crate::policy::access::Access;
 use crate::provider::settings::ProviderSettings;
@@ -64,7 +64,7 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         strip_prefix,
         identity_assertion: identity_assertion(&section, &headers),
         headers,
-        keep_authorization: keep_authorization(&section, &public),
+        keep_authorization: keep_authorization(&section, &public, &rules),
         timeouts: timeouts(&section),
     };
     let anonymous = section.choice(
@@ -210,15 +210,16 @@ fn path_policy(section: &Section<'_>) -> PathPolicy {
     policy
 }
 
-fn keep_authorization(section: &Section<'_>, public: &[Pattern]) -> bool {
+fn keep_authorization(section: &Section<'_>, public: &[Pattern], rules: &[RuleSettings]) -> bool {
     let keep = section.boolean("keep_authorization", false);
     // Patterns that were refused are patterns all the same.
     let written = section.setting("public").and_then(|list| list.items("[]"));
-    if keep && public.is_empty() && written.is_none_or(|patterns| patterns.is_empty()) {
+    let by_rule = rules.iter().any(|rule| rule.public);
+    if keep && !by_rule && public.is_empty() && written.is_none_or(|patterns| patterns.is_empty()) {
         section.refuse_at(
             "keep_authorization",
             "`keep_authorization` is for public paths, and this upstream has none",
-            "take it out, or name the paths in `public`",
+            "take it out, or name the paths in `public` or in a rule with public = true",
         );
     }
     if keep && is_basic(section) {

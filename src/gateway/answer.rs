@@ -165,10 +165,11 @@ impl Gateway {
         };
         let login = self.login_link(&return_to);
         let absolute = format!("{}{login}", self.public_url.origin_of(&ingress.host));
-        let sign_out = format!("{}?rd={}", self.endpoint("/sign_out"), encode(return_to.as_str()));
+        let (sign_out, switch_account) = (self.endpoint("/sign_out"), self.switch_link(ingress, &return_to));
         let mut context = self.page_context(ingress);
         context.account = refusal.account.as_deref();
         context.sign_out = Some(&sign_out);
+        context.switch_account = Some(&switch_account);
         // Where no login is offered, none is pointed at either.
         let unauthenticated = code.description().status == StatusCode::UNAUTHORIZED && code != Code::AnonymousDenied;
         if refusal.program || ingress.audience == Audience::Program {
@@ -203,6 +204,19 @@ impl Gateway {
     /// Path and query of the login that comes back to `return_to`.
     pub(super) fn login_link(&self, return_to: &ReturnTo) -> String {
         format!("{}?rd={}", self.endpoint("/start"), encode(return_to.as_str()))
+    }
+
+    /// Path and query of the way to another account, which comes back to `return_to`.
+    ///
+    /// By way of the logout at the provider, after which it must ask who is there. A provider without one would log the
+    /// same account in again without a word: it is asked to let the person choose.
+    fn switch_link(&self, ingress: &Ingress, return_to: &ReturnTo) -> String {
+        let rd = encode(return_to.as_str());
+        let ends_sessions = self.routes.provider(&ingress.host).is_some_and(|known| known.provider.ends_sessions());
+        if ends_sessions {
+            return format!("{}?rd={rd}", self.endpoint("/sign_out"));
+        }
+        format!("{}?rd={rd}&prompt=select_account", self.endpoint("/start"))
     }
 
     fn with_allow(&self, ingress: &Ingress, response: Response<Bytes>, code: Code) -> Response<Bytes> {

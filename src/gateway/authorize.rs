@@ -8,13 +8,14 @@ use super::Gateway;
 use super::authenticate::Authentication;
 use super::code::Code;
 use super::cross_site::{self, Asked, CrossSite};
+use super::denial;
 use super::ingress::Ingress;
 use super::refresh::NotFresh;
 use super::refusal::Refusal;
 use super::route::Route;
 use super::rule::Requirements;
 use super::settings::Anonymous;
-use crate::policy::{self, Decision};
+use crate::policy::{self, Decision, DenyReason};
 use crate::session::OpenedSession;
 use crate::telemetry::audit::AuditEvent;
 
@@ -79,21 +80,17 @@ pub(super) async fn authorize(
             return Err(refusal.because_of(Code::AccessTokenExpired));
         }
     };
-    match policy::decide(requirements.access, session.identity()) {
-        Decision::Allowed => Ok(Permit { route: Arc::clone(route), session: Some(session), public: false }),
-        Decision::Denied(reason) => {
-            gateway.audit(
-                Some(ingress),
-                &AuditEvent::AuthzDenied {
-                    upstream: &route.settings.upstream.name,
-                    rule: requirements.rule_name(),
-                    user: gateway.user_in_logs(&session),
-                    session: session.reference(),
-                    reason: reason.as_str(),
-                },
-            );
-            Err(Refusal::of(Code::Forbidden).with_detail(reason.as_str()).with_session(&session))
+    let (identity, mapping) = (session.identity(), &route.known.provider.settings().claims);
+    let decision = match policy::decide(requirements.access, identity, mapping) {
+        // Without its groups header the upstream would take the person for somebody without groups.
+        Decision::Allowed if route.needs_groups && identity.has_groups_overage(mapping) => {
+            Decision::Denied(DenyReason::GroupsOverage)
         }
+        decision => decision,
+    };
+    match decision {
+        Decision::Allowed => Ok(Permit { route: Arc::clone(route), session: Some(session), public: false }),
+        Decision::Denied(reason) => Err(denial::denied(gateway, ingress, route, requirements, &session, reason)),
     }
 }
 

@@ -165,6 +165,10 @@ codes! {
     Forbidden = "forbidden": 403 UserAgent INFO, "You do not have access",
         "You are logged in, but this account may not use this page. Use another account, or ask the person who runs \
          this site for access.";
+    /// The provider left the groups out, because there are too many, and the rule or a header needs them.
+    GroupsOverage = "groups-overage": 403 Provider INFO, "Your groups could not be read",
+        "You are logged in, but this account is in more groups than the login service passes on, so this site cannot \
+         tell whether you may use this page. Tell the person who runs this site, and give the request id.";
     /// A claim cannot be written as a header.
     ClaimNotAHeader = "claim-not-a-header": 502 Provider WARN, "Something about your account cannot be passed on",
         "The login service sent a value that this page cannot be given. Please tell the person who runs this site and \

@@ -12,6 +12,7 @@ mod callback_rate;
 pub mod canonical_path;
 pub mod code;
 mod cross_site;
+mod denial;
 mod ending;
 mod endpoints;
 mod exchange_refresh;

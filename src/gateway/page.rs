@@ -69,7 +69,9 @@ pub struct Forbidden<'a> {
     pub frame: Frame<'a>,
     /// The account that is logged in.
     pub account: Option<&'a str>,
-    /// Where to sign out, so that another account can be used.
+    /// Where to choose another account.
+    pub switch_account: Option<LocalLink<'a>>,
+    /// Where to sign out.
     pub sign_out: Option<LocalLink<'a>>,
 }
 

@@ -50,6 +50,8 @@ pub struct RefusalContext<'a> {
     pub again: Option<&'a str>,
     /// Path and query of the sign-out endpoint.
     pub sign_out: Option<&'a str>,
+    /// Path and query of the way to another account that ends where the person is.
+    pub switch_account: Option<&'a str>,
     /// Absolute URL of the login's start, for programs.
     pub login: Option<&'a str>,
 }
@@ -58,7 +60,7 @@ impl<'a> RefusalContext<'a> {
     /// A context without links and account.
     #[must_use]
     pub const fn new(pages: &'a PagesSettings, request_id: &'a str, host: &'a str) -> Self {
-        Self { pages, request_id, host, account: None, again: None, sign_out: None, login: None }
+        Self { pages, request_id, host, account: None, again: None, sign_out: None, switch_account: None, login: None }
     }
 
     fn frame(&self, code: Code) -> Frame<'a> {
@@ -96,11 +98,12 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
 
 /// The page for people of any reason that needs no page of its own.
 #[must_use]
-pub fn page(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
+pub fn page<'a>(code: Code, context: &RefusalContext<'a>) -> Response<Bytes> {
     let frame = context.frame(code);
-    if matches!(code, Code::Forbidden | Code::ClaimMissing) {
-        let (account, sign_out) = (context.account, context.sign_out.map(LocalLink::new));
-        return html(code, context, &Forbidden { frame, account, sign_out });
+    if matches!(code, Code::Forbidden | Code::GroupsOverage | Code::ClaimMissing) {
+        let link = |path: Option<&'a str>| path.map(LocalLink::new);
+        let (switch_account, sign_out) = (link(context.switch_account), link(context.sign_out));
+        return html(code, context, &Forbidden { frame, account: context.account, switch_account, sign_out });
     }
     let status = code.description().status;
     let label = match status {

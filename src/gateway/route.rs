@@ -7,6 +7,7 @@ use http::{HeaderName, Method};
 
 use super::canonical_path::CanonicalPath;
 use super::canonical_path::PathPolicy;
+use super::denial::OverageNotice;
 use super::ingress::Ingress;
 use super::rule::{Requirements, RuleTable};
 use super::settings::RouteSettings;
@@ -42,6 +43,9 @@ pub struct Route {
     pub(super) upstream: Arc<Upstream>,
     pub(super) known: Arc<KnownProvider>,
     pub(super) metrics: UpstreamMetrics,
+    /// A header holds the groups.
+    pub(super) needs_groups: bool,
+    pub(super) overage: OverageNotice,
     rules: RuleTable,
 }
 
@@ -54,7 +58,10 @@ impl Route {
         known: Arc<KnownProvider>,
         metrics: UpstreamMetrics,
     ) -> Self {
-        Self { rules: RuleTable::new(&settings), settings, upstream, known, metrics }
+        let mapping = &known.provider.settings().claims;
+        let needs_groups = settings.upstream.uses_claim(|name| mapping.is_groups(name));
+        let (rules, overage) = (RuleTable::new(&settings), OverageNotice::default());
+        Self { settings, upstream, known, metrics, needs_groups, overage, rules }
     }
 
     /// What a request must meet; worked out once for each.

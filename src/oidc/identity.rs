@@ -143,19 +143,6 @@ pub fn of_plain_oauth(
     Ok(identity)
 }
 
-/// Whether the provider says that the groups are somewhere else (OpenID Connect Core §5.6.2, Entra ID's overage): then
-/// nobody knows them, which is not the same as having none.
-#[must_use]
-pub fn groups_overage(claims: &Claims, mapping: &ClaimsMapping) -> bool {
-    let members = claims.members();
-    let first_step = mapping.groups.split('.').next().unwrap_or_default();
-    let elsewhere = |names: &Value| {
-        names.as_object().is_some_and(|names| names.contains_key(&mapping.groups) || names.contains_key(first_step))
-    };
-    members.get("_claim_names").is_some_and(elsewhere)
-        || members.get("hasgroups").is_some_and(|flag| flag == true || flag == "true")
-}
-
 fn merge(winner: &Map<String, Value>, lesser: &Map<String, Value>) -> Map<String, Value> {
     let mut merged = lesser.clone();
     for (name, value) in winner {
@@ -203,8 +190,7 @@ fn of_claims(rules: &IdentityRules<'_>, claims: Claims, subject: String) -> Iden
     let vouched = claims.lookup("email_verified") == Some(&Value::Bool(true))
         && claims.lookup("email").and_then(Value::as_str) == email.as_deref();
     let email_verified = email.is_some() && (vouched || rules.email_verified == EmailVerified::Trusted);
-    let groups =
-        if groups_overage(&claims, rules.mapping) { None } else { groups(claims.lookup(&rules.mapping.groups)) };
+    let groups = if claims.groups_overage(rules.mapping) { None } else { groups(claims.lookup(&rules.mapping.groups)) };
     Identity { issuer: rules.issuer.to_owned(), subject, username, groups, email, email_verified, claims }
 }
 

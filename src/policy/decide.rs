@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::claims::Identity;
+use crate::claims::{ClaimsMapping, Identity};
 
 use super::access::Access;
 use super::email_domain::domain_of;
@@ -58,35 +58,42 @@ impl Verdict {
     }
 }
 
-/// Decides whether `identity` may in.
-pub fn decide(access: &Access, identity: &Identity) -> Decision {
-    match verdict(access, identity) {
+/// Whom a rule is asked about.
+#[derive(Clone, Copy)]
+struct Person<'a> {
+    identity: &'a Identity,
+    mapping: &'a ClaimsMapping,
+}
+
+/// Decides whether `identity`, which was read by `mapping`, may in.
+pub fn decide(access: &Access, identity: &Identity, mapping: &ClaimsMapping) -> Decision {
+    match verdict(access, Person { identity, mapping }) {
         Verdict::Passes => Decision::Allowed,
         Verdict::Fails => Decision::Denied(DenyReason::NotAllowed),
         Verdict::Unknown(reason) => Decision::Denied(reason),
     }
 }
 
-fn verdict(access: &Access, identity: &Identity) -> Verdict {
+fn verdict(access: &Access, person: Person<'_>) -> Verdict {
     match access {
         Access::Anyone => Verdict::Passes,
-        Access::All(rules) => combined(rules, identity, Verdict::Fails, Verdict::Passes),
-        Access::Any(rules) => combined(rules, identity, Verdict::Passes, Verdict::Fails),
-        Access::Not(rule) => match verdict(rule, identity) {
+        Access::All(rules) => combined(rules, person, Verdict::Fails, Verdict::Passes),
+        Access::Any(rules) => combined(rules, person, Verdict::Passes, Verdict::Fails),
+        Access::Not(rule) => match verdict(rule, person) {
             Verdict::Passes => Verdict::Fails,
             Verdict::Fails => Verdict::Passes,
             unknown @ Verdict::Unknown(_) => unknown,
         },
-        Access::Contains { claim, value } => match claim_value(claim, identity) {
+        Access::Contains { claim, value } => match claim_value(claim, person) {
             Ok(Value::Array(items)) => contains(&items, value),
             Ok(other) => equals(&other, value),
             Err(reason) => Verdict::Unknown(reason),
         },
-        Access::Equals { claim, value } => match claim_value(claim, identity) {
+        Access::Equals { claim, value } => match claim_value(claim, person) {
             Ok(found) => equals(&found, value),
             Err(reason) => Verdict::Unknown(reason),
         },
-        Access::EmailDomain(domain) => match verified_email(identity) {
+        Access::EmailDomain(domain) => match verified_email(person.identity) {
             Ok(address) => match domain_of(&address) {
                 Some(found) => Verdict::of(found == *domain),
                 None => Verdict::Unknown(DenyReason::NotAllowed),
@@ -96,16 +103,18 @@ fn verdict(access: &Access, identity: &Identity) -> Verdict {
     }
 }
 
-/// `all` ends at the first rule that fails, `any` at the first that passes; else one unknown makes the whole unknown.
-fn combined(rules: &[Access], identity: &Identity, decisive: Verdict, otherwise: Verdict) -> Verdict {
+/// `all` ends at the first rule that fails, `any` at the first that passes; else one unknown makes the whole unknown. Of
+/// several the reason is that of the first, unless groups were left out: that is what somebody can put right.
+fn combined(rules: &[Access], person: Person<'_>, decisive: Verdict, otherwise: Verdict) -> Verdict {
     let mut outcome = match rules {
         // No rule at all is nobody's intention.
         [] => Verdict::Unknown(DenyReason::NotAllowed),
         _ => otherwise,
     };
     for rule in rules {
-        match verdict(rule, identity) {
+        match verdict(rule, person) {
             found if found == decisive => return decisive,
+            overage @ Verdict::Unknown(DenyReason::GroupsOverage) => outcome = overage,
             unknown @ Verdict::Unknown(_) if outcome == otherwise => outcome = unknown,
             _ => {}
         }
@@ -113,15 +122,15 @@ fn combined(rules: &[Access], identity: &Identity, decisive: Verdict, otherwise:
     outcome
 }
 
-fn claim_value(name: &str, identity: &Identity) -> Result<Value, DenyReason> {
+fn claim_value(name: &str, Person { identity, mapping }: Person<'_>) -> Result<Value, DenyReason> {
     // An address that nobody has verified is whatever its owner typed.
     if name == "email" {
         return verified_email(identity).map(Value::String);
     }
-    identity.value(name).filter(|value| !value.is_null()).ok_or(match name {
-        "groups" if has_groups_overage(identity) => DenyReason::GroupsOverage,
-        _ => DenyReason::ClaimMissing,
-    })
+    if mapping.is_groups(name) && identity.has_groups_overage(mapping) {
+        return Err(DenyReason::GroupsOverage);
+    }
+    identity.value(name).filter(|value| !value.is_null()).ok_or(DenyReason::ClaimMissing)
 }
 
 fn verified_email(identity: &Identity) -> Result<String, DenyReason> {
@@ -130,13 +139,6 @@ fn verified_email(identity: &Identity) -> Result<String, DenyReason> {
         Some(_) if !identity.email_verified => Err(DenyReason::EmailNotVerified),
         Some(address) => Ok(address.clone()),
     }
-}
-
-/// Entra ID leaves the groups out over a number of them, and says so by one of these claims.
-fn has_groups_overage(identity: &Identity) -> bool {
-    let members = identity.claims.members();
-    let distributed = members.get("_claim_names").and_then(|names| names.get("groups")).is_some();
-    distributed || members.get("hasgroups").is_some_and(|value| *value != Value::Bool(false))
 }
 
 fn contains(items: &[Value], wanted: &Value) -> Verdict {

@@ -178,6 +178,12 @@ impl Provider {
         Some(logout::end_session_url(endpoint, client_id, id_token_hint, post_logout_redirect_uri, state))
     }
 
+    /// Whether the provider has a place that ends its own session.
+    #[must_use]
+    pub fn ends_sessions(&self) -> bool {
+        self.metadata().is_ok_and(|metadata| metadata.end_session.is_some())
+    }
+
     fn metadata(&self) -> Result<Arc<ProviderMetadata>, Unavailable> {
         self.metadata.load_full().ok_or(Unavailable)
     }

@@ -205,7 +205,7 @@ impl Provider {
     }
 
     fn note_overage(&self, identity: &Identity) {
-        if identity::groups_overage(&identity.claims, &self.settings.claims) {
+        if identity.has_groups_overage(&self.settings.claims) {
             tracing::warn!(event = "provider.claims", provider = self.settings.label(), reason = "groups-overage");
         }
     }

@@ -80,6 +80,20 @@ impl Outcome {
 }
 
 labels! {
+    /// Why somebody who is logged in may not in.
+    Denial {
+        /// The claims are there and do not match.
+        NotAllowed = "not-allowed",
+        /// A claim that the rule asks for is missing, or of another kind.
+        ClaimMissing = "claim-missing",
+        /// The address is not verified.
+        EmailNotVerified = "email-not-verified",
+        /// The provider left the groups out, because there are too many.
+        GroupsOverage = "groups-overage",
+    }
+}
+
+labels! {
     /// What a refresh came to.
     RefreshOutcome {
         /// New tokens.

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::labels::{
-    CallOutcome, Limit, LoginStep, Outcome, ProviderEndpoint, RefreshOutcome, SessionEnd, StoreOperation,
+    CallOutcome, Denial, Limit, LoginStep, Outcome, ProviderEndpoint, RefreshOutcome, SessionEnd, StoreOperation,
 };
 
 /// Seconds; from a quick answer of an application beside us to the deadline of a slow one.
@@ -22,6 +22,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     upstream_seconds: HistogramVec,
     refusals: IntCounterVec,
+    denied: IntCounterVec,
     login: IntCounterVec,
     refresh: IntCounterVec,
     sessions_begun: IntCounterVec,
@@ -72,6 +73,12 @@ impl Metrics {
                 &["upstream"],
             ),
             refusals: counters(&r, "refusals_total", "Answers of the gateway by reason code.", &["code"]),
+            denied: counters(
+                &r,
+                "access_denied_total",
+                "Requests of people who are logged in and may not in, by reason.",
+                &["upstream", "reason"],
+            ),
             login: counters(&r, "login_total", "Steps of logins; a rejected one with its code.", &["step", "reason"]),
             refresh: counters(&r, "refresh_total", "Refreshes by what they came to.", &["provider", "outcome"]),
             sessions_begun: counters(&r, "sessions_begun_total", "Sessions that began.", &["provider"]),
@@ -142,6 +149,7 @@ impl Metrics {
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         UpstreamMetrics {
             requests: per_label(&self.requests, Outcome::ALL, |outcome| [name, outcome.as_str()]),
+            denied: per_label(&self.denied, Denial::ALL, |reason| [name, reason.as_str()]),
             seconds: self.upstream_seconds.with_label_values(&[name]),
         }
     }
@@ -214,6 +222,7 @@ impl Metrics {
 #[derive(Clone, Debug)]
 pub struct UpstreamMetrics {
     requests: Box<[IntCounter]>,
+    denied: Box<[IntCounter]>,
     seconds: Histogram,
 }
 
@@ -221,6 +230,13 @@ impl UpstreamMetrics {
     /// Counts a request.
     pub fn request(&self, outcome: Outcome) {
         if let Some(counter) = self.requests.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a request of somebody who is logged in and may not in.
+    pub fn denied(&self, reason: Denial) {
+        if let Some(counter) = self.denied.get(reason as usize) {
             counter.inc();
         }
     }
@@ -328,6 +344,7 @@ mod tests {
         let (wiki, corp) = (metrics.upstream("wiki"), metrics.provider("corp"));
         wiki.request(Outcome::Success);
         wiki.request(Outcome::Login);
+        wiki.denied(Denial::ClaimMissing);
         wiki.responded(Duration::from_millis(3));
         metrics.upstream("-").request(Outcome::Refused);
         metrics.refusal("misdirected");
@@ -348,6 +365,8 @@ mod tests {
             r#"vestibule_requests_total{outcome="refused",upstream="-"} 1"#,
             r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.0025"} 0"#,
             r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.005"} 1"#,
+            r#"vestibule_access_denied_total{reason="claim-missing",upstream="wiki"} 1"#,
+            r#"vestibule_access_denied_total{reason="groups-overage",upstream="wiki"} 0"#,
             r#"vestibule_refusals_total{code="misdirected"} 1"#,
             r#"vestibule_login_total{reason="",step="started"} 1"#,
             r#"vestibule_login_total{reason="state-mismatch",step="rejected"} 1"#,

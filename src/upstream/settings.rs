@@ -98,3 +98,13 @@ pub struct UpstreamSettings {
     /// Deadlines.
     pub timeouts: UpstreamTimeouts,
 }
+
+impl UpstreamSettings {
+    /// Whether a claim whose name `wanted` knows is told to the application: in a header, or in the signed assertion.
+    #[must_use]
+    pub fn uses_claim(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        let asserted =
+            self.identity_assertion.as_ref().is_some_and(|asserted| asserted.claims.iter().any(|name| wanted(name)));
+        asserted || self.headers.iter().any(|(_, template)| template.uses_claim(&wanted))
+    }
+}

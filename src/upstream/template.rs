@@ -187,6 +187,12 @@ impl HeaderTemplate {
         self.parts.contains(&Part::AccessToken)
     }
 
+    /// Whether a claim goes into it whose name `wanted` knows.
+    #[must_use]
+    pub fn uses_claim(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Claim(name) if wanted(name)))
+    }
+
     /// Fills the template. `None` when a value it needs is missing or empty: no header is sent then. `{identity}` is
     /// missing here: only an upstream signs.
     ///

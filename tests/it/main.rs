@@ -30,6 +30,7 @@ mod forged_tokens;
 mod forward_auth;
 mod forward_auth_recipes;
 mod forwarding;
+mod groups_overage;
 mod harness;
 mod harness_itself;
 mod header_values;
@@ -46,6 +47,8 @@ mod logout;
 mod own_endpoints;
 mod own_session;
 mod pages;
+
+mod path_rules;
 mod paths;
 mod plain_oauth;
 mod probes;

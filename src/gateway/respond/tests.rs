@@ -157,13 +157,17 @@ fn the_forbidden_page_names_the_account_and_offers_another() {
     let pages = PagesSettings::default();
     let context = RefusalContext {
         account: Some("ann@example.com"),
-        sign_out: Some("/oauth2/sign_out?rd=%2Fwiki"),
+        sign_out: Some("/oauth2/sign_out"),
+        switch_account: Some("/oauth2/start?rd=%2Fwiki&prompt=select_account"),
         ..RefusalContext::new(&pages, "0123", "wiki.example.com")
     };
-    let response = page(Code::Forbidden, &context);
-    let page = text(&response);
-    assert!(page.contains("<strong>ann@example.com</strong>"));
-    assert!(page.contains("href=\"/oauth2/sign_out?rd=%2Fwiki\""));
+    for code in [Code::Forbidden, Code::GroupsOverage] {
+        let response = page(code, &context);
+        let page = text(&response);
+        assert!(page.contains("<strong>ann@example.com</strong>"));
+        assert!(page.contains("href=\"/oauth2/sign_out\">Log out"), "{page}");
+        assert!(page.contains("href=\"/oauth2/start?rd=%2Fwiki&#38;prompt=select_account\">Use another"), "{page}");
+    }
 }
 
 #[test]

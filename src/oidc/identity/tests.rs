@@ -95,13 +95,33 @@ fn jw_37_groups_that_are_elsewhere_are_unknown() {
         json!({"sub": "1", "_claim_names": {"groups": "src1"}, "groups": []}),
         json!({"sub": "1", "hasgroups": true}),
         json!({"sub": "1", "hasgroups": "true", "groups": ["a"]}),
+        json!({"sub": "1", "hasgroups": "True", "groups": []}),
     ] {
         let found = identity(overage);
-        assert!(groups_overage(&found.claims, &mapping));
+        assert!(found.has_groups_overage(&mapping));
         assert_eq!(found.groups, None);
     }
     let other = identity(json!({"sub": "1", "_claim_names": {"address": "src1"}, "groups": ["a"]}));
-    assert!(!groups_overage(&other.claims, &mapping));
+    assert!(!other.has_groups_overage(&mapping));
+    for flag in [json!(false), json!("false"), json!(null)] {
+        let all_there = identity(json!({"sub": "1", "hasgroups": flag, "groups": ["a"]}));
+        assert_eq!(all_there.groups, Some(vec!["a".to_owned()]));
+    }
+}
+
+#[test]
+fn jw_37_groups_under_another_name_can_be_elsewhere_too() {
+    for (groups, elsewhere, overage) in [
+        ("roles", "roles", true),
+        ("realm_access.roles", "realm_access", true),
+        ("https://example.com/roles", "https://example.com/roles", true),
+        ("roles", "groups", false),
+    ] {
+        let mapping = ClaimsMapping { groups: groups.to_owned(), ..ClaimsMapping::default() };
+        let claims = json!({"sub": "1", "roles": ["a"], "_claim_names": {elsewhere: "src1"}});
+        let found = identity_by(&mapping, EmailVerified::Claim, claims).unwrap();
+        assert_eq!(found.has_groups_overage(&mapping), overage, "{groups} {elsewhere}");
+    }
 }
 
 #[test]

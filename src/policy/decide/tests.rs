@@ -33,11 +33,11 @@ fn not(rule: Access) -> Access {
 }
 
 fn allowed(access: &Access, claims: Value) -> bool {
-    decide(access, &person(claims)) == Decision::Allowed
+    decide(access, &person(claims), &ClaimsMapping::default()) == Decision::Allowed
 }
 
 fn reason(access: &Access, claims: Value) -> &'static str {
-    match decide(access, &person(claims)) {
+    match decide(access, &person(claims), &ClaimsMapping::default()) {
         Decision::Allowed => "allowed",
         Decision::Denied(reason) => reason.as_str(),
     }
@@ -159,4 +159,28 @@ fn cf_12_groups_that_the_provider_left_out_deny_and_say_so() {
         assert_eq!(reason(&not_guest, overage), "groups-overage");
     }
     assert!(allowed(&not_guest, json!({"groups": ["staff"]})));
+}
+
+#[test]
+fn jw_37_what_passes_without_groups_passes_and_nothing_else() {
+    let overage = || json!({"hasgroups": true, "level": 5});
+    let (staff, level, missing) = (contains("groups", "staff"), equals("level", json!(5)), contains("unit", "x"));
+    assert!(allowed(&Access::Any(vec![staff.clone(), level.clone()]), overage()));
+    assert!(allowed(&not(Access::All(vec![staff.clone(), not(level.clone())])), overage()));
+    assert_eq!(reason(&Access::All(vec![level.clone(), staff.clone()]), overage()), "groups-overage");
+    assert_eq!(reason(&Access::All(vec![not(level), staff.clone()]), overage()), "not-allowed");
+    for rules in [vec![missing.clone(), staff.clone()], vec![staff, missing]] {
+        assert_eq!(reason(&Access::Any(rules.clone()), overage()), "groups-overage");
+        assert_eq!(reason(&not(Access::Any(rules)), overage()), "groups-overage");
+    }
+}
+
+#[test]
+fn jw_37_the_providers_own_name_of_the_groups_is_no_way_around() {
+    let mapping = ClaimsMapping { groups: "roles".into(), ..ClaimsMapping::default() };
+    let identity = Identity { groups: None, ..person(json!({"roles": [], "_claim_names": {"roles": "src1"}})) };
+    for name in ["groups", "roles"] {
+        let banned = not(contains(name, "banned"));
+        assert_eq!(decide(&banned, &identity, &mapping), Decision::Denied(DenyReason::GroupsOverage), "{name}");
+    }
 }
