@@ -17,7 +17,7 @@ const LEAVES: &[&str] = &["secret", "clock", "entropy", "signing_key", "claims",
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["app", "cli", "config", "demo"]),
     ("app", EVERYTHING),
-    ("cli", &["app", "config", "demo", LEAF]),
+    ("cli", &["app", "config", "demo", "gateway", LEAF]),
     ("telemetry", &[]),
     ("oidc", &[LEAF]),
     ("provider", &["oidc", LEAF]),

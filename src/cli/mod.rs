@@ -11,6 +11,7 @@ use crate::entropy::SystemEntropy;
 
 mod check;
 mod exit;
+mod explain;
 mod generate_key;
 mod output;
 mod serve;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Say which upstream, rule and headers a request would get, and why; nothing is started and nobody is asked.
+    Explain(explain::ExplainArguments),
     /// Try everything on this machine, with a development identity provider and a sample application.
     Demo {
         /// The port to open in the browser; 0 takes any that is free. Without it 8080, or another one when that is taken.
@@ -96,6 +99,10 @@ where
         None => serve::serve(&before, programs, output),
         Some(Command::Serve(named)) => serve::serve(&file(named), programs, output),
         Some(Command::Check { file: named, online }) => check::check(&file(named), online, programs, output),
+        Some(Command::Explain(arguments)) => {
+            let named = file(arguments.file.clone());
+            explain::explain(&arguments, &named, output)
+        }
         Some(Command::Demo { port }) => programs.demo(port, output),
         Some(Command::GenerateKey) => generate_key::generate_key(&SystemEntropy, output),
     }

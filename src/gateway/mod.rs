@@ -16,6 +16,7 @@ mod denial;
 mod ending;
 mod endpoints;
 mod exchange_refresh;
+pub mod explain;
 mod form;
 mod forward;
 mod forward_auth;

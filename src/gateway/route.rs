@@ -118,7 +118,7 @@ impl RouteTable {
         site.known.get_or_insert_with(|| Arc::clone(&route.known));
         // A permissive upstream has its host to itself.
         site.policy = route.settings.path_policy;
-        site.routes.insert(route.settings.path.trim_end_matches('/').to_owned(), Arc::new(route));
+        site.routes.insert(prefix_of(&route.settings).to_owned(), Arc::new(route));
     }
 
     /// The host that is written just so, if it is ours.
@@ -165,15 +165,25 @@ impl RouteTable {
             return Routed::Endpoint(rest.to_owned());
         }
         let Some(site) = self.sites.get(&ingress.host) else { return Routed::Nowhere };
-        let mut prefix = ingress.path.as_str();
-        loop {
-            if let Some(route) = site.routes.get(prefix) {
-                return Routed::Upstream(Arc::clone(route));
-            }
-            match prefix.rsplit_once('/') {
-                Some((shorter, _)) => prefix = shorter,
-                None => return Routed::Nowhere,
-            }
+        match longest(&ingress.path, |prefix| site.routes.get(prefix)) {
+            Some(route) => Routed::Upstream(Arc::clone(route)),
+            None => Routed::Nowhere,
         }
+    }
+}
+
+/// The path of a route as routes are looked up: without a final slash, so that `/` is empty.
+pub(super) fn prefix_of(settings: &RouteSettings) -> &str {
+    settings.path.trim_end_matches('/')
+}
+
+/// What is found for the longest prefix of `path` that ends at a border of segments.
+pub(super) fn longest<T>(path: &CanonicalPath, found: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut prefix = path.as_str();
+    loop {
+        if let Some(found) = found(prefix) {
+            return Some(found);
+        }
+        prefix = prefix.rsplit_once('/')?.0;
     }
 }

@@ -34,6 +34,15 @@ impl<'a> Requirements<'a> {
     }
 }
 
+/// Where a rule is written, counted from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// An item of `public`.
+    Public(usize),
+    /// A `[[upstream.rule]]`.
+    Rule(usize),
+}
+
 /// An `[[upstream.rule]]` or an item of `public`, with everything that it leaves to its upstream filled in.
 #[derive(Debug)]
 pub struct Rule {
@@ -42,6 +51,7 @@ pub struct Rule {
     methods: Vec<Method>,
     /// As logs name it: `GET,POST /admin/**`.
     name: String,
+    written: Written,
     public: bool,
     /// `None` leaves it to the `api` list.
     api: Option<bool>,
@@ -51,12 +61,13 @@ pub struct Rule {
 }
 
 impl Rule {
-    fn of_public(pattern: &Pattern, route: &RouteSettings) -> Self {
+    fn of_public(index: usize, pattern: &Pattern, route: &RouteSettings) -> Self {
         let methods: Vec<Method> = pattern.method().cloned().into_iter().collect();
         Self {
             name: name(&methods, pattern),
             pattern: pattern.clone(),
             methods,
+            written: Written::Public(index),
             public: true,
             api: None,
             anonymous: route.anonymous,
@@ -65,11 +76,12 @@ impl Rule {
         }
     }
 
-    fn of_rule(rule: &RuleSettings, route: &RouteSettings) -> Self {
+    fn of_rule(index: usize, rule: &RuleSettings, route: &RouteSettings) -> Self {
         Self {
             name: name(&rule.methods, &rule.pattern),
             pattern: rule.pattern.clone(),
             methods: rule.methods.clone(),
+            written: Written::Rule(index),
             public: rule.public,
             api: rule.api,
             anonymous: rule.anonymous.unwrap_or(route.anonymous),
@@ -82,6 +94,16 @@ impl Rule {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it is written.
+    pub(super) const fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Whether another rule has the same path.
+    pub(super) fn has_path_of(&self, other: &Self) -> bool {
+        self.pattern.is_same_path(&other.pattern)
     }
 
     /// Whether its pattern matches, for whatever method.
@@ -110,11 +132,16 @@ pub(super) struct RuleTable {
 impl RuleTable {
     /// Brings the rules and the `public` list of an upstream in order.
     pub(super) fn new(route: &RouteSettings) -> Self {
-        let public = route.public.iter().map(|pattern| Rule::of_public(pattern, route));
-        let rules = route.rules.iter().map(|rule| Rule::of_rule(rule, route));
+        let public = route.public.iter().enumerate().map(|(index, pattern)| Rule::of_public(index, pattern, route));
+        let rules = route.rules.iter().enumerate().map(|(index, rule)| Rule::of_rule(index, rule, route));
         let mut rules: Vec<Rule> = public.chain(rules).collect();
         rules.sort_by(Rule::before);
         Self { rules }
+    }
+
+    /// Every rule, the most specific first.
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// What a request to `route` must meet.

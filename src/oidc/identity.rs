@@ -143,6 +143,19 @@ pub fn of_plain_oauth(
     Ok(identity)
 }
 
+/// The identity that these claims would make if a provider said them: nobody has verified anything, so that this is for
+/// showing what a configuration does and for nothing else. `plain` is for plain OAuth 2.0.
+///
+/// # Errors
+/// [`IdentityError`].
+pub fn of_supposed(
+    rules: &IdentityRules<'_>,
+    claims: Map<String, Value>,
+    plain: bool,
+) -> Result<Identity, IdentityError> {
+    build(rules, claims, plain)
+}
+
 fn merge(winner: &Map<String, Value>, lesser: &Map<String, Value>) -> Map<String, Value> {
     let mut merged = lesser.clone();
     for (name, value) in winner {

@@ -45,8 +45,10 @@ impl DenyReason {
 
 /// What a rule comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
+    /// It lets the person in.
     Passes,
+    /// It keeps the person out.
     Fails,
     /// Neither: something it needs is not known.
     Unknown(DenyReason),
@@ -60,9 +62,9 @@ impl Verdict {
 
 /// Whom a rule is asked about.
 #[derive(Clone, Copy)]
-struct Person<'a> {
-    identity: &'a Identity,
-    mapping: &'a ClaimsMapping,
+pub(super) struct Person<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) mapping: &'a ClaimsMapping,
 }
 
 /// Decides whether `identity`, which was read by `mapping`, may in.
@@ -74,7 +76,7 @@ pub fn decide(access: &Access, identity: &Identity, mapping: &ClaimsMapping) -> 
     }
 }
 
-fn verdict(access: &Access, person: Person<'_>) -> Verdict {
+pub(super) fn verdict(access: &Access, person: Person<'_>) -> Verdict {
     match access {
         Access::Anyone => Verdict::Passes,
         Access::All(rules) => combined(rules, person, Verdict::Fails, Verdict::Passes),

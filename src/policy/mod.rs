@@ -3,5 +3,7 @@
 pub mod access;
 mod decide;
 mod email_domain;
+mod findings;
 
-pub use decide::{Decision, DenyReason, decide};
+pub use decide::{Decision, DenyReason, Verdict, decide};
+pub use findings::{Finding, findings};

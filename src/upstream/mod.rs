@@ -9,6 +9,7 @@ pub mod forwarded;
 pub mod hop_by_hop;
 pub mod identity_assertion;
 pub mod managed;
+pub mod prefix;
 pub mod principal;
 pub mod request;
 pub mod settings;
@@ -18,7 +19,6 @@ pub mod via;
 
 mod exchange;
 mod identity_headers;
-mod prefix;
 mod request_body;
 mod response;
 mod stream;

@@ -7,14 +7,17 @@ use super::error::InvalidUpstream;
 
 /// The prefix that is taken off paths and put back into what the application answers.
 #[derive(Clone, Debug)]
-pub(super) struct Prefix {
+pub struct Prefix {
     path: String,
     value: HeaderValue,
 }
 
 impl Prefix {
     /// `path` begins with a slash and does not end with one.
-    pub(super) fn new(path: &str) -> Result<Self, InvalidUpstream> {
+    ///
+    /// # Errors
+    /// [`InvalidUpstream::Prefix`] when it does.
+    pub fn new(path: &str) -> Result<Self, InvalidUpstream> {
         let plausible = path.starts_with('/') && !path.ends_with('/') && PathAndQuery::try_from(path).is_ok();
         match HeaderValue::from_str(path) {
             Ok(value) if plausible && !path.contains(['?', '#', ';']) => Ok(Self { path: path.to_owned(), value }),
@@ -28,7 +31,8 @@ impl Prefix {
     }
 
     /// The path without the prefix; `None` when it does not lie under it.
-    pub(super) fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+    #[must_use]
+    pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
         match path.strip_prefix(self.path.as_str())? {
             "" => Some("/"),
             rest if rest.starts_with('/') => Some(rest),

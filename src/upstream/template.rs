@@ -181,10 +181,22 @@ impl HeaderTemplate {
         others.collect::<Vec<_>>() == [&Part::Identity]
     }
 
+    /// Whether the fixed password of `basic` goes into it.
+    #[must_use]
+    pub fn holds_password(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Basic(_)))
+    }
+
     /// Whether the access token goes into it: without a live one, the upstream must not be asked.
     #[must_use]
     pub fn uses_access_token(&self) -> bool {
         self.parts.contains(&Part::AccessToken)
+    }
+
+    /// Whether it says the same of everybody: such a value is often a key that opens the application.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
     /// Whether a claim goes into it whose name `wanted` knows.
@@ -212,7 +224,7 @@ impl HeaderTemplate {
     ///
     /// # Errors
     /// As of [`Self::render`].
-    pub(super) fn lines(
+    pub fn lines(
         &self,
         principal: &Principal<'_>,
         request: RequestValues<'_>,

@@ -25,6 +25,8 @@ mod cross_site;
 mod deployment;
 mod development_provider;
 mod discovery;
+mod explain;
+mod explained;
 mod finished_login;
 mod forged_tokens;
 mod forward_auth;

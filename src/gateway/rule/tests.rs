@@ -120,7 +120,7 @@ fn what_a_rule_does_not_say_is_the_upstreams() {
     let money = find("/money/all");
     assert_eq!((money.anonymous, money.access), (Anonymous::Deny, &Access::Anyone));
     assert_eq!(money.step_up.and_then(|step_up| step_up.acr.as_deref()), Some("gold"));
-    assert_eq!(money.rule_name(), Some("/money/**"));
+    assert_eq!(money.rule.map(Rule::written), Some(Written::Rule(2)));
     assert!(find("/elsewhere").rule.is_none());
 }
 
