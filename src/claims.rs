@@ -36,9 +36,11 @@ impl Claims {
         let elsewhere = |names: &Value| {
             names.as_object().is_some_and(|names| names.contains_key(&mapping.groups) || names.contains_key(first_step))
         };
-        let flagged =
-            |flag: &Value| *flag == true || flag.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        self.0.get("_claim_names").is_some_and(elsewhere) || self.0.get("hasgroups").is_some_and(flagged)
+        let flag = |flag: &Value| *flag == true || flag.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        // `hasgroups` speaks of the claim `groups`; roles that are there under another name are there.
+        let flagged = self.0.get("hasgroups").is_some_and(flag)
+            && (first_step == "groups" || self.lookup(&mapping.groups).is_none());
+        flagged || self.0.get("_claim_names").is_some_and(elsewhere)
     }
 
     /// All members, for sealing.

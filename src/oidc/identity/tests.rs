@@ -122,6 +122,14 @@ fn jw_37_groups_under_another_name_can_be_elsewhere_too() {
         let found = identity_by(&mapping, EmailVerified::Claim, claims).unwrap();
         assert_eq!(found.has_groups_overage(&mapping), overage, "{groups} {elsewhere}");
     }
+    let mapping = ClaimsMapping { groups: "roles".to_owned(), ..ClaimsMapping::default() };
+    for (claims, overage) in [
+        (json!({"sub": "1", "hasgroups": true, "roles": ["a"]}), false),
+        (json!({"sub": "1", "hasgroups": true}), true),
+    ] {
+        let found = identity_by(&mapping, EmailVerified::Claim, claims).unwrap();
+        assert_eq!((found.has_groups_overage(&mapping), found.groups.is_none()), (overage, overage));
+    }
 }
 
 #[test]
