@@ -59,6 +59,7 @@ pub fn login(number: usize, now: Timestamp) -> NewSession<'static> {
         upstream: Some("wiki".into()),
         grants: vec![Arc::new(grant(now))],
         replaces: None,
+        steps_up: false,
     }
 }
 

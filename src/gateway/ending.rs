@@ -11,6 +11,7 @@ pub(super) const fn session_end(reason: EndReason) -> SessionEnd {
         EndReason::Revoked => SessionEnd::Administrator,
         EndReason::SubjectLimit => SessionEnd::SubjectCap,
         EndReason::Replaced => SessionEnd::Replaced,
+        EndReason::SteppedUp => SessionEnd::SteppedUp,
         EndReason::RefreshRejected => SessionEnd::RefreshRejected,
         EndReason::OtherSubject => SessionEnd::OtherSubject,
         EndReason::Expired => SessionEnd::Lifetime,

@@ -39,6 +39,10 @@ pub struct Card {
     pub has_refresh_token: bool,
     /// Upstreams it has been used for.
     pub upstreams: Vec<String>,
+    /// The session that it has stepped up from: it ends with this one.
+    pub(super) predecessor: Option<[u8; 32]>,
+    /// Whether a step-up has left it behind: it is no session of its own any more.
+    pub(super) superseded: bool,
 }
 
 impl Card {
@@ -68,6 +72,8 @@ impl Card {
             access_expires: tokens.and_then(|tokens| tokens.access_expires).map(Timestamp::as_seconds),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             upstreams: content.upstreams.clone(),
+            predecessor: content.predecessor.map(|key| *key.as_bytes()),
+            superseded: content.successor.is_some(),
         }
     }
 
@@ -118,8 +124,8 @@ mod tests {
             hex(&sealed),
             "01ad7c666900000000000000000101010101010101020202020202020203030303030303030e92e1090488bc0654b346\
              4a5c1c346427aa6f9cc5376b3b06cc965a4358c5032aa6b19a773a11eb2c27974c70b8dd37b3b87417f9e5dbd4dbd356\
-             32563bba18ada828f132d9afc606c03939db5ea460fb6f34950617447523c3369b9ee1112f310be3f41ce94e4790d17b\
-             a32ee059d527"
+             32563bba18ada828f132d9afc606c03939db5ea460fb6f34950617447523c3369b9ee1112f312073842bf39630c07ce0\
+             33314ab364894bd9"
         );
         assert_eq!(Card::open(&ring(1), &key(1), &sealed), Ok(card));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::grant::{Grant, GrantId};
+use super::ticket::StoreKey;
 use crate::claims::Identity;
 use crate::clock::Timestamp;
 
@@ -24,6 +25,10 @@ pub(super) struct SessionContent {
     /// Names of the upstreams it has been used for.
     pub(super) upstreams: Vec<String>,
     pub(super) grants: Vec<Arc<Grant>>,
+    /// The session that this one has stepped up from: it serves a few seconds more, and ends with this one.
+    pub(super) predecessor: Option<StoreKey>,
+    /// The session that has stepped up from this one: this one only serves what was under way.
+    pub(super) successor: Option<StoreKey>,
 }
 
 impl SessionContent {
@@ -41,5 +46,11 @@ impl SessionContent {
             }
         }
         changed
+    }
+
+    /// The same, left behind by a step-up: it lives until `until` at the latest, and nothing in it can be refreshed.
+    pub(super) fn superseded(&self, successor: StoreKey, until: Timestamp) -> Self {
+        let grants = self.grants.iter().map(|grant| Arc::new(grant.retired())).collect();
+        Self { absolute_expiry: self.absolute_expiry.min(until), successor: Some(successor), grants, ..self.clone() }
     }
 }

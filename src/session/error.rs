@@ -82,8 +82,10 @@ pub enum EndReason {
     Revoked,
     /// A newer session of the same subject needed its place.
     SubjectLimit,
-    /// A new login or step-up in the same browser.
+    /// A new login in the same browser.
     Replaced,
+    /// A step-up in the same browser; it serves a few seconds more.
+    SteppedUp,
     /// The provider refused the refresh token, and there is no newer one.
     RefreshRejected,
     /// A refreshed ID token named another issuer or subject.
@@ -105,6 +107,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::SubjectLimit => "subject-limit",
             Self::Replaced => "replaced",
+            Self::SteppedUp => "stepped-up",
             Self::RefreshRejected => "refresh-rejected",
             Self::OtherSubject => "other-subject",
             Self::Expired => "expired",

@@ -54,5 +54,7 @@ pub(super) fn content(subject: &str) -> SessionContent {
         browser: [0x5a; 32],
         upstreams: vec!["wiki".into()],
         grants: vec![grant(subject).into()],
+        predecessor: None,
+        successor: None,
     }
 }

@@ -130,6 +130,13 @@ impl Grant {
         self.key.scopes.iter().filter(|asked| !granted.contains(asked)).map(String::as_str).collect()
     }
 
+    /// The same without a refresh token: what is left to a session that a step-up has superseded.
+    pub(super) fn retired(&self) -> Self {
+        let mut retired = self.marked(GrantMark::RefreshDisabled);
+        retired.tokens.refresh_token = None;
+        retired
+    }
+
     /// Whether a refresh can be tried at all.
     #[must_use]
     pub const fn is_refreshable(&self) -> bool {

@@ -29,6 +29,7 @@ mod end;
 mod open;
 mod save;
 mod seal;
+mod supersede;
 mod watch;
 
 pub use begin::{Begun, NewSession};
@@ -269,6 +270,9 @@ impl Sessions {
 
     /// Writes a use down, if one is due. Costs nothing otherwise; the write happens in a task of its own.
     pub fn touch(&self, session: &OpenedSession) {
+        if session.is_superseded() {
+            return;
+        }
         let (now, liveness) = (self.clock.now(), &session.identified.liveness);
         let before = liveness.last_touch();
         if !touch_due(now, before, self.idle) || !liveness.note_use(before, now, self.clock.monotonic()) {
@@ -294,7 +298,8 @@ impl Sessions {
 
     fn note_passed(&self, session: &Arc<OpenedSession>, reason: EndReason) {
         let liveness = &session.identified.liveness;
-        if liveness.is_untold() {
+        // The end of one that was stepped up from has been told of when that happened.
+        if !session.is_superseded() && liveness.is_untold() {
             let passed = PassedSession { session: Arc::clone(session), reason };
             self.passed.lock().unwrap_or_else(PoisonError::into_inner).push(passed);
         }

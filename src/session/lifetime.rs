@@ -11,6 +11,9 @@ const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 /// How long a lease on a refresh is held at most; the token call has 10 seconds of it.
 pub const LEASE_LIFETIME: Duration = Duration::from_secs(15);
 
+/// How long a session that has been stepped up from serves requests that were under way.
+pub const SUPERSEDED_LIFETIME: Duration = Duration::from_secs(10);
+
 /// How long it is remembered that a session has ended.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(300);
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::cache::CacheKey;
+use super::opened::OpenedSession;
 use super::ticket::StoreKey;
 use crate::clock::Timestamp;
 
@@ -32,6 +33,8 @@ pub(super) struct Liveness {
     /// When that was on the clock nobody can set.
     touched_at: AtomicU64,
     changed: Notify,
+    /// The session that has stepped up from this one, where this process made it.
+    successor: OnceLock<Arc<OpenedSession>>,
     registry: Arc<Registry>,
 }
 
@@ -60,6 +63,16 @@ impl Liveness {
         if self.newest_generation.fetch_max(generation, Ordering::AcqRel) < generation {
             self.changed.notify_waiters();
         }
+    }
+
+    /// Tells those who hold the session for longer than a request which one goes on in its place.
+    pub(super) fn succeeded_by(&self, successor: Arc<OpenedSession>) {
+        let _ = self.successor.set(successor);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn successor(&self) -> Option<&Arc<OpenedSession>> {
+        self.successor.get()
     }
 
     pub(super) const fn changes(&self) -> &Notify {
@@ -153,6 +166,7 @@ impl Registry {
             last_touch: AtomicU64::new(0),
             touched_at: AtomicU64::new(0),
             changed: Notify::new(),
+            successor: OnceLock::new(),
             registry: Arc::clone(self),
         });
         shard.insert(key, Arc::downgrade(&fresh));

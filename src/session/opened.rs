@@ -137,6 +137,12 @@ impl OpenedSession {
         &self.content.browser
     }
 
+    /// Whether a step-up has left it behind: it serves what was under way and is never refreshed.
+    #[must_use]
+    pub const fn is_superseded(&self) -> bool {
+        self.content.successor.is_some()
+    }
+
     /// Names of the upstreams it has been used for.
     #[must_use]
     pub fn upstreams(&self) -> &[String] {

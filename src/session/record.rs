@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::content::SessionContent;
 use super::grant::{Grant, GrantKey, GrantTokens};
+use super::ticket::StoreKey;
 use crate::claims::{Claims, Identity};
 use crate::clock::Timestamp;
 use crate::secret::{AccessToken, RawIdToken, RefreshToken};
@@ -40,6 +41,8 @@ struct RecordDocument<'a> {
     upstreams: Vec<&'a str>,
     #[serde(borrow)]
     grants: Vec<GrantDocument<'a>>,
+    predecessor: Option<[u8; 32]>,
+    successor: Option<[u8; 32]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +108,8 @@ pub(super) fn encode(content: &SessionContent) -> Result<Zeroizing<Vec<u8>>, Too
         browser: content.browser,
         upstreams: strs(&content.upstreams),
         grants: content.grants.iter().map(|grant| document_of(grant)).collect(),
+        predecessor: content.predecessor.map(|key| *key.as_bytes()),
+        successor: content.successor.map(|key| *key.as_bytes()),
     };
     // One buffer of the largest size: a growing one would leave tokens behind in its old allocations.
     let mut buffer = Zeroizing::new(vec![0; MAX_RECORD_BYTES]);
@@ -165,6 +170,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<SessionContent, UnknownForm> {
         browser: document.browser,
         upstreams: strings(document.upstreams),
         grants: document.grants.into_iter().map(|grant| grant_of(grant).into()).collect(),
+        predecessor: document.predecessor.map(StoreKey::of_bytes),
+        successor: document.successor.map(StoreKey::of_bytes),
     })
 }
 
@@ -208,6 +215,8 @@ mod tests {
         content.identity = identity.into();
         (content.sid, content.auth_time, content.acr) = (None, None, None);
         content.upstreams = vec![];
+        (content.predecessor, content.successor) =
+            (Some(StoreKey::of_bytes([1; 32])), Some(StoreKey::of_bytes([2; 32])));
         assert_eq!(decode(&encode(&content).unwrap()).unwrap(), content);
     }
 
@@ -221,7 +230,7 @@ mod tests {
              01057369642d3101f6a3a7da06010f75726e3a6578616d706c653a6d66615a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\
              5a5a5a5a5a5a5a5a5a5a5a5a5a5a010477696b690104636f727002066f70656e69640770726f66696c65000c61636365\
              73732d616c69636501aca6a7da06010d726566726573682d616c696365010869642d616c69636502066f70656e696407\
-             70726f66696c6580a4a7da06010000"
+             70726f66696c6580a4a7da060100000000"
         );
     }
 

@@ -88,6 +88,11 @@ impl StoreKey {
         Self(Sha256::digest(&*Zeroizing::new(named)).into())
     }
 
+    /// The key that a record or a card of ours names.
+    pub(super) const fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

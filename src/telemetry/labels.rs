@@ -90,6 +90,8 @@ labels! {
         EmailNotVerified = "email-not-verified",
         /// The provider left the groups out, because there are too many.
         GroupsOverage = "groups-overage",
+        /// The rule wants a stronger or fresher login.
+        StepUpRequired = "step-up-required",
     }
 }
 
@@ -136,6 +138,8 @@ labels! {
         ProviderChanged = "provider-changed",
         /// The same browser logged in again.
         Replaced = "replaced",
+        /// The same person stepped up in the same browser.
+        SteppedUp = "stepped-up",
     }
 }
 

@@ -194,6 +194,7 @@ async fn begin_session(
         upstream: None,
         grants: vec![Arc::clone(&grant)],
         replaces: live,
+        steps_up: false,
     };
     let begun = match gateway.sessions.begin(new).await {
         Ok(begun) => begun,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::supersede::Superseded;
 use super::{EndedSession, Sessions, cache_key};
 use crate::claims::Identity;
 use crate::clock::Timestamp;
@@ -44,6 +45,9 @@ pub struct NewSession<'a> {
     /// The session that the same browser had until now; it ends once the new one is durable, or
     /// before when the store has no room for both.
     pub replaces: Option<&'a Arc<OpenedSession>>,
+    /// Whether the same person has stepped up: the session that is replaced serves ten seconds more for requests under
+    /// way, unless the store has no room for both.
+    pub steps_up: bool,
 }
 
 /// A session that has begun.
@@ -73,6 +77,9 @@ impl Sessions {
     /// in a full store and something failed after that: then it is among those that have passed.
     pub async fn begin(&self, new: NewSession<'_>) -> Result<Begun, SessionError> {
         let now = self.clock.now();
+        let stepped_from = new.replaces.filter(|_| new.steps_up);
+        let mut upstreams = stepped_from.map(|old| old.content.upstreams.clone()).unwrap_or_default();
+        upstreams.extend(new.upstream);
         let content = SessionContent {
             client_id: new.client_id,
             created: now,
@@ -82,8 +89,10 @@ impl Sessions {
             auth_time: new.auth_time,
             acr: new.acr,
             browser: new.browser,
-            upstreams: new.upstream.into_iter().collect(),
+            upstreams,
             grants: new.grants,
+            predecessor: stepped_from.map(|old| old.store_key()),
+            successor: None,
         };
         let replaced = new.replaces.map(|old| old.store_key());
         let mut displaced = self.displaced_by(&content, &new.host, replaced).await?;
@@ -123,15 +132,21 @@ impl Sessions {
             self.tell_of_room(room);
             return Err(error);
         }
-        if let Err(error) = self.settle(&names, new.login_issued, new.replaces).await {
-            // It was never shown to anybody. Should this fail too, it is a record without a cookie and passes away.
-            identified.liveness.end();
-            let _ = self.store.remove(key).await;
-            self.tell_of_room(room);
-            return Err(error);
-        }
+        let superseded = match self.settle(&names, new.login_issued, new.replaces, new.steps_up.then_some(key)).await {
+            Ok(superseded) => superseded,
+            Err(error) => {
+                // It was never shown to anybody. Should this fail too, it is a record without a cookie and passes away.
+                identified.liveness.end();
+                let _ = self.store.remove(key).await;
+                self.tell_of_room(room);
+                return Err(error);
+            }
+        };
         drop(names);
         let session = self.opened(identified, 1, content, size);
+        if let Some(old) = stepped_from.filter(|_| superseded == Some(Superseded::Serves)) {
+            old.identified.liveness.succeeded_by(Arc::clone(&session));
+        }
         let mut ended: Vec<_> = room.displaced.into_iter().collect();
         for key in displaced {
             match self.end_by_key(key, EndReason::SubjectLimit).await {
@@ -168,18 +183,21 @@ impl Sessions {
     }
 
     /// What must hold before a new session is shown to anybody: nobody has ended this login, and the one it replaces is
-    /// gone.
+    /// gone, or about to go where `stepped_up` is the key of a session that has stepped up from it.
     async fn settle(
         &self,
         names: &[IndexName<'_>],
         login_issued: Timestamp,
         replaces: Option<&Arc<OpenedSession>>,
-    ) -> Result<(), SessionError> {
+        stepped_up: Option<StoreKey>,
+    ) -> Result<Option<Superseded>, SessionError> {
         self.check_not_ended(names, login_issued).await?;
-        if let Some(old) = replaces {
-            self.end(old, EndReason::Replaced).await?;
+        match (replaces, stepped_up) {
+            (Some(old), Some(successor)) => return self.supersede(old, successor).await.map(Some),
+            (Some(old), None) => self.end(old, EndReason::Replaced).await?,
+            (None, _) => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn check_not_ended(&self, names: &[IndexName<'_>], login_issued: Timestamp) -> Result<(), SessionError> {

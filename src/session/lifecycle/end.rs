@@ -41,6 +41,13 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`]: it may live on, and the caller says so.
     pub async fn end(&self, session: &OpenedSession, reason: EndReason) -> Result<(), SessionError> {
+        let content = &session.content;
+        // Whoever signs out with the cookie of a moment ago means the session that has taken its place as well.
+        let successor = content.successor.filter(|_| reason == EndReason::SignOut);
+        // First, so that a failure leaves a session that can be ended again.
+        for key in content.predecessor.into_iter().chain(successor) {
+            self.end_linked(key).await?;
+        }
         let was_there = self.store.remove(session.store_key()).await?;
         self.forget(session);
         tracing::debug!(event = "session.removed", session = session.reference(), reason = reason.as_str(), was_there);
@@ -54,15 +61,34 @@ impl Sessions {
     pub async fn end_by_key(&self, key: StoreKey, reason: EndReason) -> Result<Option<EndedSession>, SessionError> {
         let liveness = self.registry.find(&key);
         let opened = liveness.as_ref().and_then(|liveness| self.cache.find(liveness.cache_key()?));
+        // Read before, told of after: a session that cannot be read is ended all the same.
+        let stored = self.store.load(key).await;
         let was_there = self.store.remove(key).await?;
-        if let Some(liveness) = liveness {
+        self.forget_key(key);
+        let card = stored?.and_then(|stored| Card::open(&self.ring, &key, &stored.sealed.card).ok());
+        if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
+            self.end_linked(StoreKey::of_bytes(predecessor)).await?;
+        }
+        // One that was stepped up from has been told of then.
+        let was_there = was_there && card.is_none_or(|card| !card.superseded);
+        tracing::debug!(event = "session.removed", reason = reason.as_str(), was_there);
+        Ok(was_there.then_some(EndedSession { store_key: key, opened }))
+    }
+
+    /// Ends the other one of two sessions between which somebody has stepped up.
+    async fn end_linked(&self, key: StoreKey) -> Result<(), SessionError> {
+        self.store.remove(key).await?;
+        self.forget_key(key);
+        Ok(())
+    }
+
+    fn forget_key(&self, key: StoreKey) {
+        if let Some(liveness) = self.registry.find(&key) {
             liveness.end();
             if let Some(key) = liveness.cache_key() {
                 self.cache.remove(key);
             }
         }
-        tracing::debug!(event = "session.removed", reason = reason.as_str(), was_there);
-        Ok(was_there.then_some(EndedSession { store_key: key, opened }))
     }
 
     /// Ends all sessions that an index names, and every login that is being made for it and is not newer than `at` (the
@@ -118,9 +144,10 @@ impl Sessions {
         Ok(stored.iter().filter_map(|(key, stored)| self.summary(*key, stored)).collect())
     }
 
-    /// `None` when the card does not open: its key has been removed, and the session is dead with it.
+    /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
+    /// that was stepped up from: it ends with its successor and counts no more.
     fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
-        let card = Card::open(&self.ring, &key, &stored.sealed.card).ok()?;
+        let card = Card::open(&self.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
         let absolute_expiry = stored.sealed.absolute_expiry;
         Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
     }

@@ -54,13 +54,13 @@ pub struct SaveError {
 }
 
 /// What a writer wants once it has seen the newest content.
-enum Edit {
-    Write(SessionContent),
+pub(super) enum Edit {
+    Write(Box<SessionContent>),
     Leave,
     Lost,
 }
 
-enum Rewritten {
+pub(super) enum Rewritten {
     Written(Arc<OpenedSession>),
     Left(Arc<OpenedSession>),
     Gone,
@@ -107,11 +107,15 @@ impl Sessions {
         let id = spent.key.id();
         let edit = |content: &SessionContent| match content.grant(id) {
             Some(there) if there.token_generation == spent.token_generation => {
-                let mut changed = content.with_grant(&refreshed);
+                // Tokens that come after a step-up serve those who wait for them; nobody refreshes them again.
+                let mut changed = match content.successor {
+                    Some(_) => content.with_grant(&Arc::new(refreshed.retired())),
+                    None => content.with_grant(&refreshed),
+                };
                 if let Some(identity) = &identity {
                     changed.identity = Arc::clone(identity);
                 }
-                Edit::Write(changed)
+                Edit::Write(Box::new(changed))
             }
             Some(_) => Edit::Leave,
             None => Edit::Lost,
@@ -148,7 +152,11 @@ impl Sessions {
         let edit = |content: &SessionContent| match content.grant(id) {
             Some(there) if there.token_generation == grant.token_generation => {
                 let marked = there.marked(mark);
-                if marked == **there { Edit::Leave } else { Edit::Write(content.with_grant(&Arc::new(marked))) }
+                if marked == **there {
+                    Edit::Leave
+                } else {
+                    Edit::Write(Box::new(content.with_grant(&Arc::new(marked))))
+                }
             }
             Some(_) => Edit::Leave,
             None => Edit::Lost,
@@ -171,13 +179,13 @@ impl Sessions {
             }
             let mut changed = content.clone();
             changed.upstreams.push(upstream.to_owned());
-            Edit::Write(changed)
+            Edit::Write(Box::new(changed))
         };
         self.rewrite(session, &edit).await.map(Rewritten::into_session)
     }
 
     /// Writes what `edit` makes of the newest content: compare-and-swap, and again on what is there when it is lost.
-    async fn rewrite(
+    pub(super) async fn rewrite(
         &self,
         session: &Arc<OpenedSession>,
         edit: &(impl Fn(&SessionContent) -> Edit + Sync),
@@ -185,7 +193,7 @@ impl Sessions {
         let mut base = Arc::clone(session);
         for _ in 0..MAX_TRIES {
             let content = match edit(&base.content) {
-                Edit::Write(content) => content,
+                Edit::Write(content) => *content,
                 Edit::Leave => return Ok(Rewritten::Left(base)),
                 Edit::Lost => return Ok(Rewritten::Gone),
             };

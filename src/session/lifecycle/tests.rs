@@ -21,6 +21,7 @@ mod begin;
 mod end;
 mod open;
 mod save;
+mod supersede;
 mod watch;
 
 const NOW: u64 = 1_800_000_000;
@@ -253,6 +254,7 @@ impl Scene {
             upstream: Some("wiki".into()),
             grants: vec![Arc::new(grant(subject))],
             replaces: None,
+            steps_up: false,
         }
     }
 

@@ -37,6 +37,10 @@ impl SessionWatch {
     #[must_use]
     pub fn current(&self) -> Arc<OpenedSession> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has stepped up goes on with what was open: it is the same person's, and ends with the new session.
+        while let Some(successor) = newest.identified.liveness.successor() {
+            *newest = Arc::clone(successor);
+        }
         let cached = newest.identified.liveness.cache_key().and_then(|key| self.sessions.cache.find(key));
         if let Some(cached) = cached.filter(|cached| cached.generation > newest.generation) {
             *newest = cached;

@@ -43,6 +43,7 @@ pub(in crate::session) async fn run(store: &dyn SessionStore, clock: &TestClock)
     nobody_recreates_what_was_removed(store, clock).await;
     touch_extends_but_never_past_the_absolute_expiry(store, clock).await;
     absolute_expiry_ends(store, clock).await;
+    a_replacement_may_end_sooner(store, clock).await;
     indexes_name_members(store, clock).await;
     index_tombstones_keep_the_later(store, clock).await;
     markers_are_put_once(store, clock).await;
@@ -100,6 +101,18 @@ async fn touch_extends_but_never_past_the_absolute_expiry(store: &dyn SessionSto
     assert_eq!(store.load(key(6)).await.unwrap(), None);
     assert!(!store.touch(key(6), used(clock, 3_600)).await.unwrap(), "what has expired is not brought back");
     assert_eq!(store.replace(key(6), 1, sealed(2, clock, 5_000)).await.unwrap(), Replaced::Absent);
+}
+
+async fn a_replacement_may_end_sooner(store: &dyn SessionStore, clock: &TestClock) {
+    store.insert(key(20), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
+    assert_eq!(store.replace(key(20), 1, sealed(2, clock, 10)).await.unwrap(), Replaced::Written);
+    clock.pass(9);
+    assert!(store.touch(key(20), used(clock, 3_600)).await.unwrap());
+    assert!(store.load(key(20)).await.unwrap().is_some());
+    clock.pass(1);
+    assert_eq!(store.load(key(20)).await.unwrap(), None);
+    assert!(!store.touch(key(20), used(clock, 3_600)).await.unwrap());
+    assert!(store.list().await.unwrap().iter().all(|(listed, _)| *listed != key(20)));
 }
 
 async fn absolute_expiry_ends(store: &dyn SessionStore, clock: &TestClock) {

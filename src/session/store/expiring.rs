@@ -39,6 +39,11 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
+    /// The one of the two that is reached first, on either face of the clock.
+    pub(super) fn sooner(self, other: Self) -> Self {
+        Self { wall: self.wall.min(other.wall), monotonic: self.monotonic.min(other.monotonic) }
+    }
+
     pub(super) fn has_passed(self, now: Moment) -> bool {
         now.wall >= self.wall || now.monotonic >= self.monotonic
     }

@@ -190,6 +190,8 @@ impl SessionStore for MemoryStore {
         let replaced = match shard.sessions.get_mut(&key) {
             Some(entry) if !standing && !entry.deadline.has_passed(now) => {
                 if entry.stored.sealed.generation == expected {
+                    // A step-up shortens the life of what it leaves behind.
+                    entry.deadline = entry.deadline.sooner(now.until(sealed.absolute_expiry));
                     entry.stored.sealed = sealed;
                     Replaced::Written
                 } else {

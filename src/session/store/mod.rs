@@ -8,7 +8,7 @@
 //! 3. `remove` deletes record and card and leaves a tombstone for [`TOMBSTONE_LIFETIME`]; while it stands neither
 //!    `insert` nor `replace` brings the session back.
 //! 4. A session is gone once its [`LastUse::expires`] has passed; neither `replace` nor `touch` lets it live beyond
-//!    its absolute expiry, and `touch` moves no generation.
+//!    its absolute expiry, also one that a `replace` has brought nearer, and `touch` moves no generation.
 //! 5. `put_once` answers `true` to exactly one caller until the marker expires.
 //! 6. A lease has at most one owner at a time; only its owner releases it early.
 //! 7. Every `replace` that wrote and every `remove` is announced by `changes`, in order, to everybody who listens. A
