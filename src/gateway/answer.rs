@@ -163,17 +163,23 @@ impl Gateway {
             Some(path) => path.clone(),
             None => self.return_to_here(ingress),
         };
-        let login = self.login_link(&return_to);
+        let mut login = self.login_link(&return_to);
+        if refusal.step_up.is_some() && ingress.method != Method::GET {
+            // The return path says nothing about a request that is no page: the link names what it is for.
+            login.push_str("&step_up=");
+            login.push_str(&encode(&format!("{} {}", ingress.method, ingress.path.as_str())));
+        }
         let absolute = format!("{}{login}", self.public_url.origin_of(&ingress.host));
         let (sign_out, switch_account) = (self.endpoint("/sign_out"), self.switch_link(ingress, &return_to));
         let mut context = self.page_context(ingress);
         context.account = refusal.account.as_deref();
         context.sign_out = Some(&sign_out);
         context.switch_account = Some(&switch_account);
+        context.step_up = refusal.step_up.as_deref();
         // Where no login is offered, none is pointed at either.
         let unauthenticated = code.description().status == StatusCode::UNAUTHORIZED && code != Code::AnonymousDenied;
         if refusal.program || ingress.audience == Audience::Program {
-            context.login = unauthenticated.then_some(absolute.as_str());
+            context.login = (unauthenticated || refusal.step_up.is_some()).then_some(absolute.as_str());
             return self.with_allow(ingress, respond::problem(code, &context), code);
         }
         // Browsers leave a backslash in a query as it is, but no link may hold one.

@@ -9,7 +9,7 @@ use super::authenticate::Authentication;
 use super::code::Code;
 use super::cross_site::{self, Asked, CrossSite};
 use super::denial;
-use super::ingress::Ingress;
+use super::ingress::{Audience, Ingress};
 use super::refresh::NotFresh;
 use super::refusal::Refusal;
 use super::route::Route;
@@ -18,6 +18,7 @@ use super::settings::Anonymous;
 use crate::policy::{self, Decision, DenyReason};
 use crate::session::OpenedSession;
 use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::labels::Denial;
 
 /// Leave to forward one request to one upstream, with the authority of one session or of nobody.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Permit {
     }
 }
 
-/// Decides whether a request may pass: cross-site check, refresh when due, then the rules on what the refresh brought.
+/// Decides whether a request may pass: cross-site check, refresh when due, then the rules on what the refresh brought, step-up last.
 pub(super) async fn authorize(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
@@ -80,17 +81,32 @@ pub(super) async fn authorize(
             return Err(refusal.because_of(Code::AccessTokenExpired));
         }
     };
+    if let Decision::Denied(reason) = decide(route, requirements, &session) {
+        return Err(denial::denied(gateway, ingress, route, requirements, &session, reason));
+    }
+    // Last: whoever may not in anyway does not learn what it would take.
+    if let Some(wanted) = requirements.step_up
+        && let Some(shortfall) = gateway.shortfall(&route.known, wanted, &session)
+    {
+        let refusal = Refusal::step_up(wanted, shortfall).with_session(&session);
+        let refusal = for_who_asks(headers, requirements, refusal);
+        if refusal.program || ingress.audience != Audience::Navigation {
+            denial::tell(gateway, ingress, route, requirements, &session, Denial::StepUpRequired);
+        }
+        return Err(refusal);
+    }
+    Ok(Permit { route: Arc::clone(route), session: Some(session), public: false })
+}
+
+/// Whether somebody who is logged in may in.
+pub(super) fn decide(route: &Route, requirements: &Requirements<'_>, session: &OpenedSession) -> Decision {
     let (identity, mapping) = (session.identity(), &route.known.provider.settings().claims);
-    let decision = match policy::decide(requirements.access, identity, mapping) {
+    match policy::decide(requirements.access, identity, mapping) {
         // Without its groups header the upstream would take the person for somebody without groups.
         Decision::Allowed if route.needs_groups && identity.has_groups_overage(mapping) => {
             Decision::Denied(DenyReason::GroupsOverage)
         }
         decision => decision,
-    };
-    match decision {
-        Decision::Allowed => Ok(Permit { route: Arc::clone(route), session: Some(session), public: false }),
-        Decision::Denied(reason) => Err(denial::denied(gateway, ingress, route, requirements, &session, reason)),
     }
 }
 
@@ -109,7 +125,10 @@ fn anonymous(
 }
 
 fn unauthenticated(headers: &HeaderMap, requirements: &Requirements<'_>, why: &'static str) -> Refusal {
-    let refusal = Refusal::unauthenticated(why);
+    for_who_asks(headers, requirements, Refusal::unauthenticated(why))
+}
+
+fn for_who_asks(headers: &HeaderMap, requirements: &Requirements<'_>, refusal: Refusal) -> Refusal {
     // Whoever brings credentials of their own is a program, and so is whoever asks an API.
     if requirements.api || headers.contains_key(http::header::AUTHORIZATION) {
         refusal.for_a_program()

@@ -169,6 +169,14 @@ codes! {
     GroupsOverage = "groups-overage": 403 Provider INFO, "Your groups could not be read",
         "You are logged in, but this account is in more groups than the login service passes on, so this site cannot \
          tell whether you may use this page. Tell the person who runs this site, and give the request id.";
+    /// A rule wants a stronger or fresher login (RFC 9470), or one did not come of it.
+    StepUpRequired = "step-up-required": 403 UserAgent INFO, "Please confirm your login",
+        "This needs a stronger or a fresher login than the one you have, so nothing was done yet. Log in once more the \
+         way the login service asks for. If it does not ask for anything, tell the person who runs this site.";
+    /// Somebody else has logged in where the person of the session was to confirm who they are.
+    StepUpOtherAccount = "step-up-other-account": 403 UserAgent WARN, "This was another account",
+        "You were to confirm your login, but the login service answered for another account, so nothing was changed. \
+         Confirm it with the same account, or sign out here first to change it.";
     /// A claim cannot be written as a header.
     ClaimNotAHeader = "claim-not-a-header": 502 Provider WARN, "Something about your account cannot be passed on",
         "The login service sent a value that this page cannot be given. Please tell the person who runs this site and \
@@ -284,7 +292,7 @@ impl Code {
         )
     }
 
-    /// The provider said no, or could not say anything: the page leads to another login.
+    /// The provider said no, could not say anything, or not what was asked for: the page leads to another login.
     #[must_use]
     pub fn is_failed_login(self) -> bool {
         matches!(
@@ -294,6 +302,8 @@ impl Code {
                 | Self::ProviderTemporarilyUnavailable
                 | Self::ProviderUnavailable
                 | Self::ProviderOperatorError
+                | Self::StepUpRequired
+                | Self::StepUpOtherAccount
         )
     }
 }

@@ -44,17 +44,7 @@ pub(super) fn denied(
     reason: DenyReason,
 ) -> Refusal {
     let upstream = route.settings.upstream.name.as_str();
-    route.metrics.denied(label(reason));
-    gateway.audit(
-        Some(ingress),
-        &AuditEvent::AuthzDenied {
-            upstream,
-            rule: requirements.rule_name(),
-            user: gateway.user_in_logs(session),
-            session: session.reference(),
-            reason: reason.as_str(),
-        },
-    );
+    tell(gateway, ingress, route, requirements, session, label(reason));
     if reason == DenyReason::GroupsOverage && route.overage.is_due(gateway.clock.monotonic()) {
         tracing::warn!(
             event = "access.groups-overage",
@@ -70,6 +60,28 @@ pub(super) fn denied(
         DenyReason::NotAllowed | DenyReason::ClaimMissing | DenyReason::EmailNotVerified => Code::Forbidden,
     };
     Refusal::of(code).with_detail(reason.as_str()).with_session(session)
+}
+
+/// Counts and tells of a denial, under the one name that its reason has in logs and metrics.
+pub(super) fn tell(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    route: &Route,
+    requirements: &Requirements<'_>,
+    session: &OpenedSession,
+    reason: Denial,
+) {
+    route.metrics.denied(reason);
+    gateway.audit(
+        Some(ingress),
+        &AuditEvent::AuthzDenied {
+            upstream: &route.settings.upstream.name,
+            rule: requirements.rule_name(),
+            user: gateway.user_in_logs(session),
+            session: session.reference(),
+            reason: reason.as_str(),
+        },
+    );
 }
 
 const fn label(reason: DenyReason) -> Denial {

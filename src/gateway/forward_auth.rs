@@ -95,10 +95,12 @@ impl Gateway {
         let permit = match authorize::authorize(self, asked, headers, &route, &requirements, authentication).await {
             Ok(permit) => permit,
             Err(refusal) if refusal.login && redirects(ingress, headers, rest)? => {
-                return match asked.audience {
-                    Audience::Navigation => {
-                        endpoints::begin_login(self, asked, headers, self.return_to_here(asked), &[])
+                let return_to = self.return_to_here(asked);
+                return match (asked.audience, &refusal.step_up) {
+                    (Audience::Navigation, Some(wanted)) => {
+                        endpoints::begin_step_up(self, asked, headers, return_to, &[], wanted)
                     }
+                    (Audience::Navigation, None) => endpoints::begin_login(self, asked, headers, return_to, &[]),
                     _ => Err(refusal),
                 };
             }

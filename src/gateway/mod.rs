@@ -35,6 +35,7 @@ pub mod route;
 pub mod rule;
 pub mod settings;
 mod site;
+mod step_up;
 mod transport_security;
 
 use std::sync::Arc;

@@ -75,6 +75,20 @@ pub struct Forbidden<'a> {
     pub sign_out: Option<LocalLink<'a>>,
 }
 
+/// A login was to be confirmed and was not, or not as a rule wants it. Nothing on it moves on by itself.
+#[derive(Debug, Template)]
+#[template(path = "gateway/pages/step_up_failed.html")]
+pub struct StepUpFailed<'a> {
+    /// Around it.
+    pub frame: Frame<'a>,
+    /// The account that is logged in.
+    pub account: Option<&'a str>,
+    /// Where to try once more.
+    pub again: Option<LocalLink<'a>>,
+    /// Where to sign out.
+    pub sign_out: Option<LocalLink<'a>>,
+}
+
 /// Several logins within seconds.
 #[derive(Debug, Template)]
 #[template(path = "gateway/pages/login_loop.html")]

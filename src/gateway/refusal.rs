@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::code::Code;
+use super::settings::StepUp;
 use crate::entropy::NoEntropy;
 use crate::return_to::ReturnTo;
 use crate::session::OpenedSession;
@@ -19,9 +20,11 @@ pub(super) struct Refusal {
     /// Where a link on the page leads, when not to the start page.
     pub(super) return_to: Option<ReturnTo>,
     /// The fields of a form that was posted without a usable session, where they may be shown again.
-    pub(super) form: Option<Vec<(String, String)>>,
+    pub(super) form: Option<Box<[(String, String)]>>,
     /// Whether a navigation is sent to the login.
     pub(super) login: bool,
+    /// What that login must prove, for somebody who is logged in already.
+    pub(super) step_up: Option<Box<StepUp>>,
     /// Answer as to a program, whatever the request looks like.
     pub(super) program: bool,
 }
@@ -48,6 +51,7 @@ impl Refusal {
             return_to: None,
             form: None,
             login: false,
+            step_up: None,
             program: false,
         }
     }
@@ -57,6 +61,14 @@ impl Refusal {
         let mut refusal = Self::of(Code::Unauthenticated);
         refusal.detail = why;
         refusal.login = true;
+        refusal
+    }
+
+    /// Somebody is logged in, but not as a rule wants it.
+    pub(super) fn step_up(wanted: &StepUp, shortfall: &'static str) -> Self {
+        let mut refusal = Self::of(Code::StepUpRequired).with_detail(shortfall);
+        refusal.login = true;
+        refusal.step_up = Some(Box::new(wanted.clone()));
         refusal
     }
 
@@ -85,7 +97,7 @@ impl Refusal {
 
     /// What had been typed into a form.
     pub(super) fn with_form(mut self, form: Option<Vec<(String, String)>>) -> Self {
-        self.form = form;
+        self.form = form.map(Vec::into_boxed_slice);
         self
     }
 

@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::code::{Code, Description};
 use super::page::{
     Forbidden, FormNotSent, Frame, FrameUnauthenticated, LocalLink, LoginContinues, LoginLoop, Refusal, SignOutConfirm,
-    SignedOut, UnsentForm,
+    SignedOut, StepUpFailed, UnsentForm,
 };
-use super::settings::PagesSettings;
+use super::settings::{PagesSettings, StepUp};
 
 macro_rules! content_security_policy {
     ($ancestors:literal) => {
@@ -54,13 +54,25 @@ pub struct RefusalContext<'a> {
     pub switch_account: Option<&'a str>,
     /// Absolute URL of the login's start, for programs.
     pub login: Option<&'a str>,
+    /// What a login must prove for a request that was refused without it; frames, forms and programs learn of it here.
+    pub step_up: Option<&'a StepUp>,
 }
 
 impl<'a> RefusalContext<'a> {
     /// A context without links and account.
     #[must_use]
     pub const fn new(pages: &'a PagesSettings, request_id: &'a str, host: &'a str) -> Self {
-        Self { pages, request_id, host, account: None, again: None, sign_out: None, switch_account: None, login: None }
+        Self {
+            pages,
+            request_id,
+            host,
+            account: None,
+            again: None,
+            sign_out: None,
+            switch_account: None,
+            login: None,
+            step_up: None,
+        }
     }
 
     fn frame(&self, code: Code) -> Frame<'a> {
@@ -81,6 +93,10 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
         code: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         login: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        acr_values: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_age: Option<u64>,
         request_id: &'a str,
     }
     let Description { status, title, .. } = code.description();
@@ -89,6 +105,8 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
         status: status.as_u16(),
         code: code.as_str(),
         login: context.login,
+        acr_values: context.step_up.and_then(|wanted| wanted.acr.as_deref()),
+        max_age: context.step_up.and_then(|wanted| wanted.max_age).map(|age| age.as_secs()),
         request_id: context.request_id,
     };
     // Strings and a number: there is nothing in it that could not be written.
@@ -106,6 +124,11 @@ pub fn page<'a>(code: Code, context: &RefusalContext<'a>) -> Response<Bytes> {
         return html(code, context, &Forbidden { frame, account: context.account, switch_account, sign_out });
     }
     let status = code.description().status;
+    if matches!(code, Code::StepUpRequired | Code::StepUpOtherAccount) {
+        let (account, again) = (context.account, context.again.map(LocalLink::new));
+        let sign_out = context.sign_out.map(LocalLink::new);
+        return html(code, context, &StepUpFailed { frame, account, again, sign_out });
+    }
     let label = match status {
         _ if code == Code::CrossSite => "Open this site",
         StatusCode::UNAUTHORIZED => "Log in",
@@ -145,16 +168,17 @@ pub fn signed_out(context: &RefusalContext<'_>, back: &str) -> Response<Bytes> {
     html(code, context, &SignedOut { frame: context.frame(code), back: LocalLink::new(back) })
 }
 
-/// The 401 page for a frame; `login` begins a login in the whole window.
+/// The page for a frame: 401, or 403 for a step-up; `login` begins a login in the whole window.
 #[must_use]
 pub fn frame_unauthenticated(context: &RefusalContext<'_>, login: &str) -> Response<Bytes> {
-    let code = Code::FrameUnauthenticated;
+    let code = if context.step_up.is_some() { Code::StepUpRequired } else { Code::FrameUnauthenticated };
     let page = FrameUnauthenticated { frame: context.frame(code), login: LocalLink::new(login) };
     answer(code, context, HTML, "no-referrer", POLICY_IN_FRAME, render(&page, code))
 }
 
-/// The 401 page for a posted form. `form` holds path and query it was posted to and its decoded fields, if they may
-/// be shown again: same-origin, urlencoded, not too long. `framed` is a form inside another page of this site.
+/// The page for a posted form: 401, or 403 for a step-up. `form` holds path and query it was posted to and its decoded
+/// fields, if they may be shown again: same-origin, urlencoded, not too long. `framed` is a form inside another page of
+/// this site.
 #[must_use]
 pub fn form_not_sent(
     context: &RefusalContext<'_>,
@@ -162,9 +186,10 @@ pub fn form_not_sent(
     form: Option<(&str, &[(String, String)])>,
     framed: bool,
 ) -> Response<Bytes> {
+    let code = if context.step_up.is_some() { Code::StepUpRequired } else { Code::FormNotSent };
     let form = form.and_then(|(action, fields)| Some(UnsentForm { action: LocalLink::exactly(action)?, fields }));
-    let page = FormNotSent { frame: context.frame(Code::FormNotSent), login: Some(LocalLink::new(login)), form };
-    unsent(Code::FormNotSent, context, &page, framed)
+    let page = FormNotSent { frame: context.frame(code), login: Some(LocalLink::new(login)), form };
+    unsent(code, context, &page, framed)
 }
 
 /// The page for a posted form that cannot be passed on right now, though its person may well be logged in: it keeps the
@@ -227,13 +252,35 @@ fn answer(
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if status == StatusCode::UNAUTHORIZED {
-        // A canonical host holds neither quotes nor controls; one that did would lose its realm, not forge a challenge.
-        let plain = !context.host.contains(['"', '\\']);
-        let realm = plain.then(|| HeaderValue::from_str(&format!("Bearer realm=\"{}\"", context.host)).ok()).flatten();
-        headers.insert(WWW_AUTHENTICATE, realm.unwrap_or(HeaderValue::from_static("Bearer")));
+    if status == StatusCode::UNAUTHORIZED || context.step_up.is_some() {
+        headers.insert(WWW_AUTHENTICATE, challenge(context));
     }
     response
+}
+
+/// The challenge (RFC 6750 §3); for a step-up with what it must prove (RFC 9470 §3).
+fn challenge(context: &RefusalContext<'_>) -> HeaderValue {
+    // A canonical host holds neither quotes nor controls; one that did would lose its realm, not forge a challenge.
+    let quotable = |text: &&str| text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\');
+    let mut challenge = "Bearer".to_owned();
+    let mut separator = " ";
+    let mut add = |name: &str, value: &str| {
+        challenge.push_str(&format!("{separator}{name}=\"{value}\""));
+        separator = ", ";
+    };
+    if let Some(host) = Some(context.host).filter(quotable) {
+        add("realm", host);
+    }
+    if let Some(wanted) = context.step_up {
+        add("error", "insufficient_user_authentication");
+        if let Some(acr) = wanted.acr.as_deref().filter(quotable) {
+            add("acr_values", acr);
+        }
+        if let Some(max_age) = wanted.max_age {
+            add("max_age", &max_age.as_secs().to_string());
+        }
+    }
+    HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"))
 }
 
 #[cfg(test)]

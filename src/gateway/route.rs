@@ -164,11 +164,16 @@ impl RouteTable {
             let rest = ingress.path.as_str().strip_prefix(&self.endpoints).unwrap_or_default();
             return Routed::Endpoint(rest.to_owned());
         }
-        let Some(site) = self.sites.get(&ingress.host) else { return Routed::Nowhere };
-        match longest(&ingress.path, |prefix| site.routes.get(prefix)) {
+        match self.upstream(&ingress.host, &ingress.path) {
             Some(route) => Routed::Upstream(Arc::clone(route)),
             None => Routed::Nowhere,
         }
+    }
+
+    /// The upstream at a path; the caller has made sure that it is none of our own endpoints.
+    pub(super) fn upstream(&self, host: &Host, path: &CanonicalPath) -> Option<&Arc<Route>> {
+        let site = self.sites.get(host)?;
+        longest(path, |prefix| site.routes.get(prefix))
     }
 }
 

@@ -252,7 +252,8 @@ impl Gateway {
         }
     }
 
-    /// Turns away who is not logged in: a navigation is sent to the login, all others learn why.
+    /// Turns away who is not logged in, or not as a rule wants it: a navigation is sent to the login, all others learn
+    /// why.
     pub(super) async fn turn_away(
         self: &Arc<Self>,
         ingress: &Ingress,
@@ -262,7 +263,11 @@ impl Gateway {
         match ingress.audience {
             Audience::Navigation if refusal.login => {
                 let return_to = self.return_to_here(ingress);
-                endpoints::begin_login(self, ingress, &inbound.parts.headers, return_to, &[])
+                let headers = &inbound.parts.headers;
+                match &refusal.step_up {
+                    Some(wanted) => endpoints::begin_step_up(self, ingress, headers, return_to, &[], wanted),
+                    None => endpoints::begin_login(self, ingress, headers, return_to, &[]),
+                }
             }
             // What was typed into the form goes back into the page, so that it is not lost with the session.
             Audience::Form | Audience::Frame if ingress.method == Method::POST && refusal.keeps_a_form() => {

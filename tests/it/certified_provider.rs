@@ -236,3 +236,30 @@ async fn a_provider_that_has_forgotten_everything_costs_one_clean_login() {
     assert_eq!(provider.token_requests("authorization_code", 200).await, 1);
     assert_eq!(stage.gateway.log.lines_with(&["session.ended", "refresh-rejected"]), 1);
 }
+
+#[tokio::test]
+async fn it_proves_a_fresh_login_and_not_an_acr_that_it_does_not_have() {
+    let mut provider = CertifiedProvider::start(&json!({ "consentGiven": true })).await;
+    provider.register(metadata(&json!({}))).await;
+    let rules = |setup: &mut Setup| {
+        setup.upstream = "[[upstream.rule]]\npath = \"/fresh\"\nstep_up = { max_age = \"15m\" }\n\
+                          [[upstream.rule]]\npath = \"/now\"\nstep_up = { max_age = \"0s\" }\n\
+                          [[upstream.rule]]\npath = \"/strong\"\nstep_up = { acr = \"urn:strong\" }"
+            .to_owned();
+    };
+    let stage =
+        PeerStage::set(provider.issuer(), rules, relying_party(CLIENT_ID, authentication("client_secret_basic"))).await;
+    assert_eq!(stage.visit("/", alice).await.status, 200);
+    // It says when somebody logged in only if it is asked.
+    assert_eq!(stage.session().await.auth_time(), None);
+    let page = stage.visit("/now", alice).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/now"), "{}", page.text());
+    assert!(page.hops.iter().any(|hop| hop.url.path().starts_with("/interaction/")));
+    let before = stage.session().await;
+    let page = stage.visit("/fresh", |html| panic!("asked again: {html}")).await;
+    assert_eq!((page.status.as_u16(), page.hops.len()), (200, 1));
+    let page = stage.visit("/strong", alice).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (403, "/oauth2/callback"), "{}", page.text());
+    assert_eq!(stage.session().await.store_key(), before.store_key());
+    assert_eq!(stage.gateway.log.lines_with(&["login.rejected", "step-up-required"]), 1);
+}

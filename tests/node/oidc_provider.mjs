@@ -73,6 +73,8 @@ const configuration = {
     email: ['email', 'email_verified'],
     profile: ['name', 'preferred_username', 'groups'],
   },
+  // It knows the name, and its forms never reach the level: an `acr` that cannot be had.
+  acrValues: ['urn:strong'],
   // The claims are in the ID token, not at userinfo alone.
   conformIdTokenClaims: false,
   scopes: ['openid', 'offline_access'],

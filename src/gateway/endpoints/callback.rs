@@ -14,6 +14,7 @@ use super::super::ingress::Ingress;
 use super::super::refusal::Refusal;
 use super::super::respond;
 use super::super::route::KnownProvider;
+use super::super::step_up;
 use super::{Answer, login};
 use crate::cookie::{self, Lookup, SameSite};
 use crate::oidc::authorization_response::{
@@ -35,11 +36,13 @@ use crate::telemetry::labels::{Limit, LoginStep, StoreOperation};
 struct Rejected {
     refusal: Refusal,
     return_to: Option<ReturnTo>,
+    /// A step-up that came to nothing always gets its page: sent on, the person would come straight back.
+    step_up: bool,
 }
 
 impl From<Refusal> for Rejected {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, return_to: None }
+        Self { refusal, return_to: None, step_up: false }
     }
 }
 
@@ -50,10 +53,11 @@ pub(super) async fn callback(
     provider_name: Option<&str>,
 ) -> Answer {
     let live = session_of(gateway, &ingress.host, headers).await?.ok();
-    let Rejected { refusal, return_to } = match finish(gateway, ingress, headers, provider_name, live.as_ref()).await {
-        Ok(response) => return Ok(response),
-        Err(rejected) => rejected,
-    };
+    let Rejected { refusal, return_to, step_up } =
+        match finish(gateway, ingress, headers, provider_name, live.as_ref()).await {
+            Ok(response) => return Ok(response),
+            Err(rejected) => rejected,
+        };
     gateway.metrics.login_rejected(refusal.code.as_str());
     gateway.audit(
         Some(ingress),
@@ -65,10 +69,25 @@ pub(super) async fn callback(
     );
     let return_to = return_to.unwrap_or_else(|| ReturnTo::home(&gateway.public_url));
     // Whoever is logged in goes on to where they were going: a stale tab is no error to them.
-    if live.is_some_and(|live| gateway.serves(&live)) && refusal.code.is_unusable_callback() {
+    if let Some(live) = &live
+        && refusal.code.is_unusable_callback()
+        && !step_up
+        && goes_on(gateway, live, &return_to)
+    {
         return login::redirect(return_to.as_str());
     }
+    let refusal = match (live, refusal.code) {
+        (Some(live), Code::StepUpRequired | Code::StepUpOtherAccount) => refusal.with_session(&live),
+        _ => refusal,
+    };
     Err(refusal.with_return_to(return_to))
+}
+
+/// Whether a page with this session is answered by anything but another login: a browser that is sent on to where it is
+/// turned back would go round for ever.
+fn goes_on(gateway: &Gateway, live: &OpenedSession, return_to: &ReturnTo) -> bool {
+    let place = gateway.place_of_page(live.host(), return_to.as_str());
+    gateway.serves(live) && place.is_none_or(|place| gateway.lacks(live, &place).is_none())
 }
 
 async fn finish(
@@ -88,13 +107,16 @@ async fn finish(
         Ok(response) => response,
         Err(unusable) => {
             let attempt = unusable.state.as_deref().and_then(|state| open(state).ok());
+            let step_up = attempt.as_ref().is_some_and(|attempt| step_up::wanted_by(attempt.flow()).is_some());
             let return_to = attempt.map(|attempt| gateway.return_to(Some(attempt.return_path()), &ingress.host));
-            return Err(Rejected { refusal: response_refusal(unusable.reason), return_to });
+            return Err(Rejected { refusal: response_refusal(unusable.reason), return_to, step_up });
         }
     };
     let attempt = open(&response.state).map_err(|_| Refusal::of(Code::StateMismatch).with_detail("not-ours"))?;
     let return_to = gateway.return_to(Some(attempt.return_path()), &ingress.host);
-    let reject = |refusal: Refusal| Rejected { refusal, return_to: Some(return_to.clone()) };
+    let wanted = step_up::wanted_by(attempt.flow());
+    let step_up = wanted.is_some();
+    let reject = |refusal: Refusal| Rejected { refusal, return_to: Some(return_to.clone()), step_up };
 
     let cookie = match cookie::find(headers, gateway.cookie_names.login()) {
         Lookup::One(value) => LoginCookie::decode(place, value)
@@ -112,7 +134,9 @@ async fn finish(
     }
     // Twenty restored tabs make one session, not twenty in a row.
     if let Some(session) = live
-        && matches!(attempt.flow(), Flow::Login { .. })
+        && wanted.as_ref().map_or(matches!(attempt.flow(), Flow::Login { .. }), |wanted| {
+            gateway.shortfall(known, wanted, session).is_none()
+        })
         && *session.browser() == attempt.browser()
         && attempt.created() <= session.created()
     {
@@ -131,7 +155,7 @@ async fn finish(
             return if error.wants_interaction() && *attempt.flow() == (Flow::Login { interactive: false }) {
                 login::begin_interactive(gateway, ingress, headers, return_to.clone()).map_err(Rejected::from)
             } else {
-                Err(reject(provider_error_refusal(known.label(), error)))
+                Err(reject(provider_error_refusal(known.label(), error, step_up)))
             };
         }
     };
@@ -151,11 +175,15 @@ async fn finish(
             state: &response.state,
             redirect_uri: &redirect_uri,
             additional_scopes: &[],
-            max_age: None,
+            max_age: wanted.as_ref().and_then(|wanted| wanted.max_age),
         })
         .await
-        .map_err(|error| reject(login_refusal(&error)))?;
-    begin_session(gateway, ingress, known, granted, cookie, live, &return_to).await.map_err(reject)
+        .map_err(|error| reject(login_refusal(&error, step_up)))?;
+    let granted = match &wanted {
+        Some(wanted) => gateway.accept_step_up(known, wanted, granted, live.map(Arc::as_ref)).map_err(reject)?,
+        None => granted,
+    };
+    begin_session(gateway, ingress, known, granted, cookie, Before { live, step_up }, &return_to).await.map_err(reject)
 }
 
 /// The marker is set just before the token call, so that a code is spent once even if two callbacks race.
@@ -167,13 +195,21 @@ async fn mark_used(gateway: &Gateway, attempt: &LoginAttempt) -> Result<(), Refu
     }
 }
 
+/// What there was before a login.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    live: Option<&'a Arc<OpenedSession>>,
+    /// Whether its person has stepped up, or somebody has logged in anew.
+    step_up: bool,
+}
+
 async fn begin_session(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
     known: &Arc<KnownProvider>,
     granted: Login,
     cookie: LoginCookie,
-    live: Option<&Arc<OpenedSession>>,
+    before: Before<'_>,
     return_to: &ReturnTo,
 ) -> Result<Response<bytes::Bytes>, Refusal> {
     let provider = &known.provider;
@@ -193,8 +229,8 @@ async fn begin_session(
         browser: cookie.browser(),
         upstream: None,
         grants: vec![Arc::clone(&grant)],
-        replaces: live,
-        steps_up: false,
+        replaces: before.live,
+        steps_up: before.step_up,
     };
     let begun = match gateway.sessions.begin(new).await {
         Ok(begun) => begun,
@@ -215,8 +251,10 @@ async fn begin_session(
     if !missing.is_empty() {
         gateway.audit(Some(ingress), &AuditEvent::GrantNarrowed { provider, user, session, missing: &missing });
     }
-    if let Some(live) = live {
-        gateway.session_ended(ingress, live, EndReason::Replaced);
+    // One that has been stepped up from already has been told of then.
+    if let Some(live) = before.live.filter(|live| !live.is_superseded()) {
+        let reason = if before.step_up { EndReason::SteppedUp } else { EndReason::Replaced };
+        gateway.session_ended(ingress, live, reason);
     }
     for displaced in begun.displaced.iter().filter_map(|ended| ended.opened.as_ref()) {
         gateway.session_ended(ingress, displaced, EndReason::SubjectLimit);
@@ -269,8 +307,9 @@ fn attempt_refusal(refused: AttemptRefused) -> Refusal {
 }
 
 /// The table of what a provider says and what a person gets.
-fn provider_error_refusal(provider: &str, error: AuthorizationErrorCode) -> Refusal {
+fn provider_error_refusal(provider: &str, error: AuthorizationErrorCode, step_up: bool) -> Refusal {
     let code = match error {
+        AuthorizationErrorCode::UnmetAuthenticationRequirements if step_up => Code::StepUpRequired,
         AuthorizationErrorCode::AccessDenied => Code::AccessDenied,
         AuthorizationErrorCode::TemporarilyUnavailable | AuthorizationErrorCode::ServerError => {
             Code::ProviderTemporarilyUnavailable
@@ -285,8 +324,10 @@ fn provider_error_refusal(provider: &str, error: AuthorizationErrorCode) -> Refu
     Refusal::of(code).with_detail(error.as_str())
 }
 
-fn login_refusal(error: &LoginError) -> Refusal {
+fn login_refusal(error: &LoginError, step_up: bool) -> Refusal {
     Refusal::of(match error {
+        // The provider has let somebody through who should have proved anew who they are.
+        LoginError::TokenInvalid { check: "auth-time" } if step_up => Code::StepUpRequired,
         LoginError::CodeRejected { .. } => Code::CodeRejected,
         LoginError::TokenInvalid { .. } => Code::TokenInvalid,
         LoginError::OperatorError { .. } => Code::ProviderOperatorError,

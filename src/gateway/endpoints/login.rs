@@ -9,6 +9,8 @@ use super::super::Gateway;
 use super::super::code::Code;
 use super::super::ingress::Ingress;
 use super::super::refusal::Refusal;
+use super::super::settings::StepUp;
+use super::super::step_up;
 use super::Answer;
 use crate::cookie::{self, Lookup, SameSite};
 use crate::oidc::authorization_request::{AuthorizationRequest, PassedOn};
@@ -41,6 +43,19 @@ pub(super) fn begin_interactive(
     send(gateway, ingress, headers, return_to, &[], Flow::Login { interactive: true })
 }
 
+/// Sends somebody who is logged in to the provider to prove what a rule wants (RFC 9470 §4).
+pub(in crate::gateway) fn begin_step_up(
+    gateway: &Arc<Gateway>,
+    ingress: &Ingress,
+    headers: &HeaderMap,
+    return_to: ReturnTo,
+    passed_on: &[(PassedOn, String)],
+    wanted: &StepUp,
+) -> Answer {
+    let max_age = wanted.max_age.map(|age| age.as_secs());
+    send(gateway, ingress, headers, return_to, passed_on, Flow::StepUp { acr: wanted.acr.clone(), max_age })
+}
+
 fn send(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
@@ -65,7 +80,9 @@ fn send(
         None => LoginCookie::draw(gateway.entropy.as_ref())?,
     };
     let return_to = return_to.bounded(MAX_RETURN_PATH, &gateway.public_url);
-    let interactive = matches!(flow, Flow::Login { interactive: true });
+    let wanted = step_up::wanted_by(&flow);
+    // A step-up must be able to ask the person, whatever `prompt` is fixed or handed in.
+    let interactive = wanted.is_some() || matches!(flow, Flow::Login { interactive: true });
     let attempt = login_attempt::start(place, &cookie, known.label(), flow, &return_to, now, gateway.entropy.as_ref())?;
     let redirect_uri = gateway.redirect_uri(&ingress.host, provider.settings());
     let location = provider
@@ -77,12 +94,13 @@ fn send(
             additional_scopes: &[],
             passed_on,
             interactive,
-            max_age: None,
-            acr_values: None,
+            max_age: wanted.as_ref().and_then(|wanted| wanted.max_age),
+            acr_values: wanted.as_ref().and_then(|wanted| wanted.acr.as_deref()),
         })
         .map_err(|_| Refusal::of(Code::ProviderUnavailable))?;
     gateway.metrics.login(LoginStep::Started);
-    gateway.audit(Some(ingress), &AuditEvent::LoginStarted { provider: known.label(), flow: "login" });
+    let flow = if wanted.is_some() { "step-up" } else { "login" };
+    gateway.audit(Some(ingress), &AuditEvent::LoginStarted { provider: known.label(), flow });
     let value = cookie.encode(place);
     let mut response = redirect(&location)?;
     response.headers_mut().append(

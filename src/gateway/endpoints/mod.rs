@@ -18,7 +18,7 @@ use super::code::Code;
 use super::ingress::{Inbound, Ingress};
 use super::refusal::Refusal;
 
-pub(super) use login::begin as begin_login;
+pub(super) use login::{begin as begin_login, begin_step_up};
 
 /// What an endpoint answers with.
 pub(super) type Answer = Result<Response<Bytes>, Refusal>;
@@ -58,7 +58,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
         return Err(Refusal::of(Code::MethodNotAllowed).with_detail("method"));
     }
     match rest {
-        "/start" | "/sign_in" | "/login" => start::start(gateway, ingress, headers),
+        "/start" | "/sign_in" | "/login" => start::start(gateway, ingress, headers).await,
         "/sign_out" | "/logout" => sign_out::sign_out(gateway, ingress, inbound).await,
         "/signed_out" => signed_out::signed_out(gateway, ingress),
         "/jwks.json" => Ok(jwks::jwks(gateway)),

@@ -223,3 +223,32 @@ fn a_strict_cookie_is_followed_by_a_page_that_moves_on_by_itself() {
     let response = login_continues(&context, "/wiki?a=1&b=2");
     assert!(text(&response).contains("<meta http-equiv=\"refresh\" content=\"0;url=/wiki?a=1&#38;b=2\">"));
 }
+
+#[test]
+fn the_challenge_of_a_step_up_says_what_is_wanted_and_cannot_be_broken_out_of() {
+    let pages = PagesSettings::default();
+    for (acr, max_age, expected) in [
+        (Some("gold"), Some(900), "acr_values=\"gold\", max_age=\"900\""),
+        (Some("gold"), None, "acr_values=\"gold\""),
+        (None, Some(0), "max_age=\"0\""),
+        (Some("a\", realm=\"evil"), Some(1), "max_age=\"1\""),
+        (Some("a\\"), Some(1), "max_age=\"1\""),
+    ] {
+        let wanted = StepUp { acr: acr.map(str::to_owned), max_age: max_age.map(std::time::Duration::from_secs) };
+        let context =
+            RefusalContext { step_up: Some(&wanted), ..RefusalContext::new(&pages, "id", "wiki.example.com") };
+        for response in [
+            problem(Code::StepUpRequired, &context),
+            frame_unauthenticated(&context, "/oauth2/start"),
+            form_not_sent(&context, "/oauth2/start", None, false),
+        ] {
+            let challenge =
+                format!("Bearer realm=\"wiki.example.com\", error=\"insufficient_user_authentication\", {expected}");
+            assert_eq!(response.headers()[WWW_AUTHENTICATE].to_str().unwrap(), challenge);
+            assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        }
+    }
+    // A step-up that came to nothing asks nobody for a token.
+    let failed = page(Code::StepUpRequired, &RefusalContext::new(&pages, "id", "wiki.example.com"));
+    assert!(!failed.headers().contains_key(WWW_AUTHENTICATE));
+}

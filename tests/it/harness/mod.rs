@@ -29,6 +29,7 @@ pub mod scripted_server;
 pub mod signing;
 pub mod site;
 pub mod spelled_out;
+pub mod step_up_stage;
 pub mod upstream;
 
 use std::time::Duration;
