@@ -24,11 +24,16 @@ struct Read<'a> {
     name: String,
 }
 
-/// Reads the rules of an upstream that lies at `path` and has this `public` list.
-pub(super) fn rules(section: &Section<'_>, path: &str, public: &[Pattern]) -> Vec<RuleSettings> {
+/// Reads the rules of an upstream that lies at `path` and has this `public` list; `plain_oauth` is whether its provider
+/// sends no ID tokens.
+pub(super) fn rules(section: &Section<'_>, path: &str, public: &[Pattern], plain_oauth: bool) -> Vec<RuleSettings> {
     let items = section.setting("rule").and_then(|setting| setting.items("a section [[upstream.rule]]"));
     let read: Vec<Read<'_>> = items.unwrap_or_default().iter().filter_map(|item| rule(item, path)).collect();
     for (index, this) in read.iter().enumerate() {
+        if plain_oauth && this.rule.step_up.is_some() {
+            let message = format!("`{}` wants a step-up, which only an OpenID Connect provider can prove", this.name);
+            this.section.refuse_at("step_up", message, "take it out, or use a provider with an `issuer`");
+        }
         refuse_ties(this, read.get(..index).unwrap_or_default(), public);
         warn_of_head(this, &read);
     }

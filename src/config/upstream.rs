@@ -50,7 +50,8 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let uses_access_token = headers.iter().any(|(_, template)| template.uses_access_token());
     let provider = provider(&section, around.providers);
     let (public, api) = patterns::public_and_api(&section, &path);
-    let rules = rules::rules(&section, &path, &public);
+    let plain_oauth = around.providers.get(provider).is_some_and(is_plain_oauth);
+    let rules = rules::rules(&section, &path, &public, plain_oauth);
     let access = access(&section, around.providers.get(provider));
     let path_policy = path_policy(&section);
     let tls = tls(&section, target.as_ref());
@@ -176,12 +177,7 @@ fn access(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Access 
         return access::access(&setting).unwrap_or(Access::Anyone);
     }
     let why = match provider {
-        // Without any endpoint it is nothing yet, which has been reported.
-        Some(ProviderSettings { issuer: None, endpoints, .. })
-            if endpoints.authorization.is_some() || endpoints.token.is_some() || endpoints.userinfo.is_some() =>
-        {
-            "a plain OAuth 2.0 provider does not say whose accounts it has"
-        }
+        Some(provider) if is_plain_oauth(provider) => "a plain OAuth 2.0 provider does not say whose accounts it has",
         Some(ProviderSettings { issuer: Some(issuer), .. }) if open_issuers::is_open(issuer) => {
             "anybody can make an account at this provider"
         }
@@ -193,6 +189,13 @@ fn access(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Access 
         "write for example access = { email_domain = \"example.com\" }, or access = \"anyone\" if that is meant",
     );
     Access::Anyone
+}
+
+/// Whether it sends no ID tokens. Without any endpoint it is nothing yet, which has been reported.
+fn is_plain_oauth(provider: &ProviderSettings) -> bool {
+    let endpoints = &provider.endpoints;
+    let endpoints = [&endpoints.authorization, &endpoints.token, &endpoints.userinfo];
+    provider.issuer.is_none() && endpoints.iter().any(|endpoint| endpoint.is_some())
 }
 
 fn path_policy(section: &Section<'_>) -> PathPolicy {

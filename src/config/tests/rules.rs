@@ -135,6 +135,17 @@ fn a_step_up_asks_for_something() {
 }
 
 #[test]
+fn a_step_up_needs_a_provider_that_can_prove_it() {
+    let oauth = "authorization_endpoint = \"https://id.example.com/authorize\"\n\
+                 token_endpoint = \"https://id.example.com/token\"\nuserinfo_endpoint = \"https://id.example.com/user\"";
+    for step_up in ["{ acr = \"gold\" }", "{ max_age = \"5m\" }"] {
+        let rule = format!("path = \"/a\"\nstep_up = {step_up}");
+        let text = with("access = \"anyone\"", &[&rule]).replace("issuer = \"https://id.example.com\"", oauth);
+        refused(&text, "`upstream[0].rule[0]` wants a step-up, which only an OpenID Connect provider can prove");
+    }
+}
+
+#[test]
 fn cf_12_a_rule_whose_access_is_not_understood_is_refused() {
     for wrong in ["\"everyone\"", "{}", "{ any = [] }", "{ group = \"staff\" }", "{ claim = \"groups\" }"] {
         bad(&with("", &[&format!("path = \"/a\"\naccess = {wrong}")]));
