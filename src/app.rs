@@ -28,7 +28,7 @@ use crate::gateway::route::{KnownProvider, Route, RouteTable};
 use crate::gateway::settings::Settings;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::provider::{Provider, ProviderError, ProviderParts};
-use crate::server::settings::ListenSettings;
+use crate::server::settings::{ListenSettings, SharedLimits};
 use crate::server::{self, ListenError, Listener, Shutdown};
 use crate::session::SessionError;
 use crate::session::settings::StoreSettings;
@@ -246,6 +246,7 @@ pub async fn start_with_store(
     }
 
     let (limits, trusted_proxies) = (listen.limits, listen.trusted_proxies);
+    let shared_limits = SharedLimits::new(limits);
     let gateway = Gateway::new(GatewayParts {
         jwk_set,
         pages,
@@ -277,12 +278,12 @@ pub async fn start_with_store(
     public.spawn(server::serve(
         listeners.public,
         service,
-        limits,
+        shared_limits.clone(),
         Arc::clone(&connections) as Arc<_>,
         shutdown.clone(),
     ));
     let probe = Probe::new(Arc::clone(&readiness), metrics);
-    background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
+    background.spawn(server::serve(listeners.probe, probe, shared_limits, connections, Shutdown::default()));
 
     let (ready, grace) = (Arc::clone(&readiness), listen.startup_grace);
     background.spawn(async move {

@@ -102,7 +102,12 @@ impl ConnectionObserver for Connections {
         match end {
             ConnectionEnd::Malformed(malformed) => self.0.malformed(malformed.as_str()),
             ConnectionEnd::HeaderTimeout => self.0.limit_reached(Limit::HeaderTimeout),
+            ConnectionEnd::Displaced => self.0.limit_reached(Limit::Connections),
             _ => {}
         }
+    }
+
+    fn turned_away(&self) {
+        self.0.limit_reached(Limit::Connections);
     }
 }

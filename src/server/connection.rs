@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::Service;
 
 use super::connection_info::ConnectionInfo;
@@ -23,8 +23,9 @@ use super::drain::{Drain, Shutdown, told};
 use super::listener::Listener;
 use super::observer::{ConnectionEnd, ConnectionObserver};
 use super::occupancy::Occupancy;
+use super::room::Room;
 use super::service::ConnectionService;
-use super::settings::Limits;
+use super::settings::{Limits, SharedLimits};
 use super::socket::Socket;
 
 /// How long accepting rests when the system has no room for another connection.
@@ -33,17 +34,16 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const BUFFER: usize = 64 << 10;
 /// As many header fields as hyper keeps without allocating.
 const HEADERS_ON_STACK: usize = 100;
-/// More than any system has file descriptors, and less than the semaphore can count.
-const MOST_CONNECTIONS: u32 = 1 << 24;
 
 /// Serves a listener until the shutdown is over: after the drain delay it closes, what is in flight may end within the
 /// drain timeout, and the rest is cut.
 ///
-/// `service` is cloned per request, so it should be an `Arc` or the like; `observer` hears of every connection.
+/// `service` is cloned per request, so it should be an `Arc` or the like; `observer` hears of every connection. A
+/// connection is held to the limits in force when it was accepted.
 pub async fn serve<S, B>(
     listener: Listener,
     service: S,
-    limits: Limits,
+    limits: SharedLimits,
     observer: Arc<dyn ConnectionObserver>,
     shutdown: Shutdown,
 ) where
@@ -53,24 +53,19 @@ pub async fn serve<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let room = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
-    let permits = Arc::new(Semaphore::new(room as usize));
+    let room = Arc::new(Room::default());
     let (drain, told_drain) = watch::channel(Drain::Open);
-    let protocol = Arc::new(protocol(&limits));
     {
-        let mut close = pin!(shutdown.wait_for_close(limits.drain_delay));
+        let mut close = pin!(async {
+            shutdown.wait().await;
+            shutdown.wait_for_close(limits.current().drain_delay).await;
+        });
         loop {
-            let accepted = async {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                (permit, listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = close.as_mut() => break,
-                accepted = accepted => accepted,
+                accepted = listener.accept() => accepted,
             };
-            // The semaphore is never closed.
-            let Ok(permit) = permit else { break };
             let (transport, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -78,18 +73,24 @@ pub async fn serve<S, B>(
                     continue;
                 }
             };
+            let limits = limits.current();
             let occupancy = Arc::new(Occupancy::default());
+            let Some(place) = room.enter(limits.connections, &occupancy) else {
+                // To leave it waiting would hide from a load balancer that there is no room.
+                observer.turned_away();
+                continue;
+            };
             let deadline = Deadline::new(Arc::clone(&occupancy), limits.header_timeout, limits.keep_alive);
-            let socket = Socket::new(transport, Arc::clone(&occupancy), limits.keep_alive, permit);
+            let socket = Socket::new(transport, Arc::clone(&occupancy), limits.keep_alive, place);
             let service = ConnectionService::new(service.clone(), ConnectionInfo { peer }, occupancy);
-            let connection = protocol.serve_connection(TokioIo::new(socket), service).with_upgrades();
+            let connection = protocol(&limits).serve_connection(TokioIo::new(socket), service).with_upgrades();
             tokio::spawn(run(connection, deadline, told_drain.clone(), Arc::clone(&observer)));
         }
     }
     drop(listener);
     drain.send_replace(Drain::Closing);
-    // All places are free again when the last connection has gone, tunnels included.
-    let drained = tokio::time::timeout(limits.drain_timeout, permits.acquire_many(room)).await;
+    // Tunnels hold their places, too.
+    let drained = tokio::time::timeout(limits.current().drain_timeout, room.emptied()).await;
     if drained.is_err() {
         tracing::warn!("connections were cut because the drain timeout is over");
     }
@@ -148,15 +149,24 @@ impl<C: GracefulConnection> Future for Served<C> {
     type Output = ConnectionEnd;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match this.connection.poll(cx) {
+        let mut this = self.project();
+        match this.connection.as_mut().poll(cx) {
             Poll::Ready(_) if this.deadline.occupancy().is_stalled() => Poll::Ready(ConnectionEnd::WriteTimeout),
             Poll::Ready(Ok(())) => Poll::Ready(ConnectionEnd::Finished),
             Poll::Ready(Err(error)) => Poll::Ready(ConnectionEnd::of(&error)),
-            Poll::Pending => this.deadline.poll(cx).map(|expired| match expired {
-                Expired::Header => ConnectionEnd::HeaderTimeout,
-                Expired::Idle => ConnectionEnd::Finished,
-            }),
+            Poll::Pending => {
+                if this.deadline.occupancy().poll_leaving(cx).is_ready() {
+                    if this.deadline.occupancy().is_idle() {
+                        return Poll::Ready(ConnectionEnd::Displaced);
+                    }
+                    // A request has come in the meantime: it is answered, as the last one.
+                    this.connection.as_mut().finish();
+                }
+                this.deadline.poll(cx).map(|expired| match expired {
+                    Expired::Header => ConnectionEnd::HeaderTimeout,
+                    Expired::Idle => ConnectionEnd::Finished,
+                })
+            }
         }
     }
 }

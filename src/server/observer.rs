@@ -13,6 +13,8 @@ pub enum ConnectionEnd {
     WriteTimeout,
     /// It broke in the middle of a request or an answer.
     Broken,
+    /// It was idle, and made room for another.
+    Displaced,
     /// It was still busy when the time to shut down was over.
     Drained,
 }
@@ -46,6 +48,8 @@ pub trait ConnectionObserver: Send + Sync + 'static {
     fn opened(&self);
     /// Its HTTP has ended; as a tunnel it may live on.
     fn closed(&self, end: ConnectionEnd);
+    /// A connection was closed as soon as it was accepted: there are too many, and none is idle.
+    fn turned_away(&self);
 }
 
 impl ConnectionEnd {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// The state of one connection. All who share it run in one task: the order of the atomics does not matter.
+/// The state of one connection. All who share it run in one task, so the order of the atomics does not matter; the room
+/// only looks, and tells it to leave.
 #[derive(Debug)]
 pub(super) struct Occupancy {
     serving: AtomicBool,
@@ -16,7 +18,10 @@ pub(super) struct Occupancy {
     has_body: AtomicBool,
     tunnel: AtomicBool,
     stalled: AtomicBool,
+    blocked: AtomicBool,
+    leaving: AtomicBool,
     answered: AtomicU32,
+    told: AtomicWaker,
 }
 
 impl Default for Occupancy {
@@ -28,7 +33,10 @@ impl Default for Occupancy {
             has_body: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             answered: AtomicU32::new(0),
+            told: AtomicWaker::new(),
         }
     }
 }
@@ -56,6 +64,33 @@ impl Occupancy {
     /// The peer has not taken its answer in time.
     pub(super) fn stall(&self) {
         self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer has yet to take a part of its answer.
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// Asks the connection to make room for another.
+    pub(super) fn tell_to_leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.told.wake();
+    }
+
+    /// Whether the connection has been asked to make room.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    /// Ready once the connection has been asked to make room.
+    pub(super) fn poll_leaving(&self, cx: &Context<'_>) -> Poll<()> {
+        self.told.register(cx.waker());
+        if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether nothing would be lost if it were closed now: a request has been answered, and no other has begun.
+    pub(super) fn is_idle(&self) -> bool {
+        !(self.is_serving() || self.has_begun_header() || self.is_tunnel() || self.blocked.load(Ordering::Relaxed))
     }
 
     /// Whether a request is being answered.

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use super::trusted_proxies::TrustedProxies;
 
@@ -30,7 +33,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Between requests on one connection.
     pub keep_alive: Duration,
-    /// Connections at once; over it new ones wait.
+    /// Connections at once; over it an idle one is closed, or else the new one.
     pub connections: usize,
     /// Before the listeners close at shutdown, so that a load balancer notices (none on SIGINT).
     pub drain_delay: Duration,
@@ -51,6 +54,32 @@ impl Default for Limits {
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(20),
         }
+    }
+}
+
+/// Limits that can be replaced while listeners run; clones are one and the same.
+///
+/// A connection keeps the limits that were in force when it was accepted.
+#[derive(Clone, Debug)]
+pub struct SharedLimits(Arc<ArcSwap<Limits>>);
+
+impl SharedLimits {
+    /// Limits in force from now on.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(limits)))
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn current(&self) -> Limits {
+        **self.0.load()
+    }
+
+    /// Puts other limits in force. No connection is cut: where there are more than the new limit allows, idle ones leave
+    /// as new ones come.
+    pub fn replace(&self, limits: Limits) {
+        self.0.store(Arc::new(limits));
     }
 }
 

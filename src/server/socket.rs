@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use super::occupancy::Occupancy;
+use super::room::Place;
 
 /// How long an answer may still take once the browser has ended its side.
 ///
@@ -42,7 +42,7 @@ pub(super) struct Socket {
     write_timer: Option<Pin<Box<Sleep>>>,
     /// Our side has been closed; runs until the other one is given up.
     lingering: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Socket {
@@ -50,7 +50,7 @@ impl Socket {
         transport: Transport,
         occupancy: Arc<Occupancy>,
         write_deadline: Duration,
-        permit: OwnedSemaphorePermit,
+        place: Place,
     ) -> Self {
         Self {
             transport,
@@ -59,19 +59,24 @@ impl Socket {
             write_deadline,
             write_timer: None,
             lingering: None,
-            _permit: permit,
+            _place: place,
         }
     }
 
     fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_timer = None;
+            if self.write_timer.take().is_some() {
+                self.occupancy.set_blocked(false);
+            }
             return written;
         }
         if self.occupancy.is_tunnel() {
             return Poll::Pending;
         }
         let deadline = self.write_deadline;
+        if self.write_timer.is_none() {
+            self.occupancy.set_blocked(true);
+        }
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
         ready!(timer.as_mut().poll(cx));
         self.occupancy.stall();
