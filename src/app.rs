@@ -2,6 +2,7 @@
 //!
 //! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
 
+mod core_dumps;
 mod demonstration;
 mod notify_socket;
 mod observers;
@@ -41,6 +42,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::request_id::RequestIds;
 use crate::upstream::{InvalidUpstream, ManagedSet, Upstream, Via};
 
+pub use core_dumps::forbid_core_dumps;
 pub use demonstration::{DemoError, demo};
 pub use notify_socket::{NotifySocket, ServiceState};
 pub use online::{OnlineResult, check_online};

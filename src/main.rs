@@ -50,5 +50,10 @@ fn ended(result: Result<(), DemoError>, output: &mut Output<'_>) -> Exit {
 
 fn main() -> Exit {
     let (mut out, mut error) = (io::stdout(), io::stderr());
-    cli::run(std::env::args_os(), &Composed, &mut Output::new(&mut out, &mut error))
+    let mut output = Output::new(&mut out, &mut error);
+    // First of all: there is no secret in memory yet.
+    if let Err(error) = app::forbid_core_dumps() {
+        return ended(Err(StartError::System(error).into()), &mut output);
+    }
+    cli::run(std::env::args_os(), &Composed, &mut output)
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
+
 use crate::admin::readiness::{Condition, Readiness};
 use crate::provider::observer::{CallOutcome, EndpointKind, ProviderObserver};
 use crate::provider::settings::ProviderSettings;
@@ -12,7 +14,10 @@ use crate::telemetry::labels::{self, Limit, ProviderEndpoint};
 use crate::telemetry::metrics::{Metrics, ProviderMetrics};
 
 /// Counts calls to providers and shows which of them are there.
-pub(super) struct Providers(HashMap<String, (ProviderMetrics, Condition)>);
+pub(super) struct Providers {
+    known: HashMap<String, (ProviderMetrics, Condition)>,
+    too_many: IntCounter,
+}
 
 impl Providers {
     pub(super) fn new(metrics: &Metrics, readiness: &Readiness, providers: &[ProviderSettings]) -> Self {
@@ -23,13 +28,16 @@ impl Providers {
             let condition = readiness.condition(&format!("provider {label}"));
             (label, (counted, condition))
         });
-        Self(known.collect())
+        Self { known: known.collect(), too_many: metrics.limit(Limit::ProviderCalls) }
     }
 }
 
 impl ProviderObserver for Providers {
     fn called(&self, provider: &str, endpoint: EndpointKind, outcome: CallOutcome, took: Duration) {
-        let Some((metrics, _)) = self.0.get(provider) else { return };
+        let Some((metrics, _)) = self.known.get(provider) else { return };
+        if outcome == CallOutcome::Busy {
+            self.too_many.inc();
+        }
         // Of discovery the provider itself tells, since an answer may come and still be unusable.
         if endpoint != EndpointKind::Discovery
             && let Some(up) = is_there(outcome)
@@ -55,7 +63,7 @@ impl ProviderObserver for Providers {
     }
 
     fn up(&self, provider: &str, up: bool) {
-        if let Some((metrics, condition)) = self.0.get(provider) {
+        if let Some((metrics, condition)) = self.known.get(provider) {
             metrics.set_up(up);
             condition.set(up);
         }
@@ -64,7 +72,7 @@ impl ProviderObserver for Providers {
     fn metadata_rejected(&self, _: &str, _: &'static str) {}
 
     fn skew(&self, provider: &str, seconds: i64) {
-        if let Some((metrics, _)) = self.0.get(provider) {
+        if let Some((metrics, _)) = self.known.get(provider) {
             metrics.set_skew(seconds);
         }
     }
@@ -102,6 +110,7 @@ impl ConnectionObserver for Connections {
         match end {
             ConnectionEnd::Malformed(malformed) => self.0.malformed(malformed.as_str()),
             ConnectionEnd::HeaderTimeout => self.0.limit_reached(Limit::HeaderTimeout),
+            ConnectionEnd::WriteTimeout => self.0.limit_reached(Limit::WriteTimeout),
             ConnectionEnd::Displaced => self.0.limit_reached(Limit::Connections),
             _ => {}
         }

@@ -147,6 +147,12 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             );
         }
     }
+    // Without TLS of our own, and with nobody whose word is believed, every address may be that of a whole company.
+    tracing::info!(
+        event = "limits.per-address",
+        apply = false,
+        "no address is known to be a browser's: only the limits for everybody apply"
+    );
     if !settings.session_keys_configured {
         tracing::info!(
             event = "session.key-made",

@@ -25,10 +25,10 @@ keys! {
         "trusted_proxies"]
         ["admin_address" "admin_token" "tls"]
     LIMITS "listen.limits"
-        ["headers" "header_bytes" "target_bytes" "cookie_bytes" "header_timeout" "keep_alive" "connections"
-         "drain_delay" "drain_timeout"]
-        ["body_bytes" "streams" "handshake_timeout" "body_rate" "callbacks_per_second" "websockets_per_session"
-         "connections_per_address" "callbacks_per_address" "websockets_per_address"]
+        ["headers" "header_bytes" "target_bytes" "cookie_bytes" "body_bytes" "body_rate" "header_timeout" "keep_alive"
+         "connections" "callbacks_per_second" "callbacks_per_address" "websockets_per_session"
+         "websockets_per_address" "drain_delay" "drain_timeout"]
+        ["streams" "handshake_timeout" "connections_per_address"]
     LOG "log" ["format" "level" "access" "audit" "user"] []
     AUDIT "log.audit" ["file"] []
     PAGES "pages" ["name" "contact"] []
@@ -41,7 +41,7 @@ keys! {
         ["issuer" "authorization_endpoint" "token_endpoint" "userinfo_endpoint" "revocation_endpoint"
          "end_session_endpoint" "jwks_uri" "email_endpoint" "client_id" "client_secret" "client_authentication"
          "scopes" "authorization_parameters" "claims" "email_verified" "pushed_authorization" "dpop"
-         "clock_leeway" "timeouts" "ca_file"]
+         "clock_leeway" "timeouts" "concurrent_calls" "ca_file"]
         ["introspection_endpoint"]
     CLAIMS "provider.claims" ["subject" "username" "groups" "email"] []
     PROVIDER_TIMEOUTS "provider.timeouts" ["connect" "total"] []

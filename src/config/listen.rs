@@ -15,6 +15,9 @@ use super::section::Section;
 use super::setting::Setting;
 
 const ADDRESS_EXAMPLE: &str = "\"0.0.0.0:8080\" or \"unix:/run/vestibule.sock\"";
+/// As large as a size can be written.
+const LARGEST_BODY: usize = 1 << 40;
+const DEFAULT_BODY_RATE: usize = 1 << 10;
 const DEFAULT_PREFIX: &str = "/oauth2";
 
 /// Reads `[listen]`; the endpoint prefix comes beside it, because it is no matter of sockets.
@@ -118,10 +121,20 @@ fn limits(section: Option<&Section<'_>>) -> Limits {
         header_bytes: section.size("header_bytes", default.header_bytes, 1 << 10, 1 << 20),
         target_bytes: section.size("target_bytes", default.target_bytes, 1 << 10, 1 << 16),
         cookie_bytes: section.size("cookie_bytes", default.cookie_bytes, 1 << 10, 1 << 20),
+        body_bytes: section
+            .setting("body_bytes")
+            .and_then(|setting| setting.size(1, LARGEST_BODY))
+            .map(|most| most as u64),
+        body_rate: Some(section.size("body_rate", DEFAULT_BODY_RATE, 0, 1 << 20) as u64).filter(|rate| *rate > 0),
+        callbacks_per_second: section.count("callbacks_per_second", default.callbacks_per_second, 10_000),
+        callbacks_per_address: section.count("callbacks_per_address", default.callbacks_per_address, 10_000),
+        websockets_per_session: section.count("websockets_per_session", default.websockets_per_session, 10_000),
+        websockets_per_address: section.count("websockets_per_address", default.websockets_per_address, 1_000_000),
         header_timeout: section.duration("header_timeout", default.header_timeout),
         keep_alive: section.duration("keep_alive", default.keep_alive),
         connections: section.count("connections", default.connections, 1_000_000),
         drain_delay: section.duration_or_zero("drain_delay", default.drain_delay),
         drain_timeout: section.duration_or_zero("drain_timeout", default.drain_timeout),
+        ..default
     }
 }

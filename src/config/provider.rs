@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::claims::ClaimsMapping;
 use crate::origin::PublicUrl;
-use crate::provider::settings::{ClientAuthentication, EmailVerified, ProviderSettings};
+use crate::provider::settings::{CONCURRENT_CALLS, ClientAuthentication, EmailVerified, ProviderSettings};
 use crate::secret::ClientSecret;
 
 use super::authorization_parameters::authorization_parameters;
@@ -77,6 +77,7 @@ fn provider(section: &Section<'_>, name: Option<String>, public_url: Option<&Pub
         clock_leeway: clock_leeway(section),
         connect_timeout,
         total_timeout,
+        concurrent_calls: section.count("concurrent_calls", CONCURRENT_CALLS, 1_000),
         ca_certificates: ca_certificates(section),
         plain_http,
     }

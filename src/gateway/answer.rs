@@ -44,7 +44,8 @@ impl Gateway {
             Ok(response) => (response, None, None),
             Err(refusal) => {
                 let response = self.refuse(ingress, &refusal);
-                if ingress.upgrade.is_some() && response.status() == StatusCode::UNAUTHORIZED {
+                let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+                if ingress.upgrade.is_some() && denied {
                     let upstream = answered.route.as_ref().map(|route| route.upstream.name());
                     self.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule: refusal.code.as_str() });
                 }

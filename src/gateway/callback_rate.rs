@@ -3,12 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Codes that are spent per second, over all browsers, and how many may come at once after a quiet time.
-const PER_SECOND: f64 = 200.0;
-
-/// A bucket that fills at a steady rate.
+/// A bucket that fills at a steady rate; after a quiet time as many may come at once as else in a second.
 #[derive(Debug)]
-pub(super) struct CallbackRate(Mutex<Bucket>);
+pub(super) struct CallbackRate {
+    per_second: f64,
+    bucket: Mutex<Bucket>,
+}
 
 #[derive(Debug)]
 struct Bucket {
@@ -16,18 +16,18 @@ struct Bucket {
     filled: Duration,
 }
 
-impl Default for CallbackRate {
-    fn default() -> Self {
-        Self(Mutex::new(Bucket { left: PER_SECOND, filled: Duration::ZERO }))
-    }
-}
-
 impl CallbackRate {
+    /// Lets so many codes be spent per second, over all browsers.
+    pub(super) fn new(per_second: usize) -> Self {
+        let per_second = f64::from(u32::try_from(per_second).unwrap_or(u32::MAX));
+        Self { per_second, bucket: Mutex::new(Bucket { left: per_second, filled: Duration::ZERO }) }
+    }
+
     /// Whether one more may go on now; `now` is monotonic.
     pub(super) fn admits(&self, now: Duration) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let since = now.saturating_sub(bucket.filled);
-        bucket.left = (bucket.left + since.as_secs_f64() * PER_SECOND).min(PER_SECOND);
+        bucket.left = (bucket.left + since.as_secs_f64() * self.per_second).min(self.per_second);
         bucket.filled = bucket.filled.max(now);
         let admitted = bucket.left >= 1.0;
         if admitted {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_in_and_then_two_hundred_a_second() {
-        let rate = CallbackRate::default();
+        let rate = CallbackRate::new(200);
         let admitted = |now| (0..1000).filter(|_| rate.admits(now)).count();
         assert_eq!(admitted(Duration::from_secs(5)), 200);
         assert_eq!(admitted(Duration::from_millis(5500)), 100);

@@ -221,6 +221,15 @@ codes! {
     /// Too many header fields, or too much in them.
     HeadersTooLarge = "headers-too-large": 431 UserAgent INFO, "Your browser sent too much",
         "Often too many cookies are the reason. Delete the cookies of this site, then try again.";
+    /// The body is over the limit (RFC 9110 §15.5.14).
+    BodyTooLarge = "body-too-large": 413 UserAgent INFO, "What you sent is too large",
+        "It is larger than this site takes. Please send something smaller.";
+    /// The body came too slowly (RFC 9110 §15.5.9).
+    BodyTooSlow = "body-too-slow": 408 UserAgent INFO, "What you sent did not arrive in time",
+        "The connection was too slow or broke off. Please try again.";
+    /// The session, or the address, has as many WebSockets open as it may.
+    TooManyWebSockets = "too-many-websockets": 429 UserAgent WARN retry 30, "Too many connections are open",
+        "Close other windows of this site, then try again.";
     /// A handshake to switch protocols that is not allowed or not correct.
     UpgradeRefused = "upgrade-refused": 400 UserAgent WARN, "This connection is not possible",
         "The page asked for a kind of connection that is not allowed here.";

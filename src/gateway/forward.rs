@@ -14,7 +14,7 @@ use crate::session::OpenedSession;
 use crate::telemetry::audit::AuditEvent;
 use crate::upstream::identity_assertion::AssertionError;
 use crate::upstream::template::RequestValues;
-use crate::upstream::{self, ForwardedContext, Outgoing, Principal, SharedGuard, UpstreamError};
+use crate::upstream::{self, BodyRefused, ForwardedContext, Outgoing, Principal, SharedGuard, UpstreamError};
 
 /// Forwards a request with the identity and the token of its permit, or of nobody.
 pub(super) async fn forward(
@@ -29,6 +29,10 @@ pub(super) async fn forward(
         let keeper = Keeper::new(gateway, &route.known, session);
         Arc::new(keeper) as SharedGuard
     });
+    let place = match ingress.upgrade {
+        Some(_) => Some(place(gateway, session.map(|session| session.reference()))?),
+        None => None,
+    };
     let outgoing = Outgoing {
         path: ingress.path.as_str(),
         query: ingress.query.as_deref(),
@@ -43,6 +47,9 @@ pub(super) async fn forward(
         },
         upgrade: ingress.upgrade,
         guard,
+        body_limits: &gateway.body_limits,
+        clock: &gateway.clock,
+        place,
     };
     let Inbound { parts, body } = inbound;
     route.upstream.forward(parts, body, outgoing).await.map_err(|error| refused(gateway, ingress, permit, &error))
@@ -123,6 +130,17 @@ fn claim_missing(
     Refusal::of(Code::ClaimMissing).with_session(session)
 }
 
+/// A place among the WebSockets of a session.
+fn place(gateway: &Gateway, session: Option<&str>) -> Result<Box<dyn Send>, Refusal> {
+    match gateway.web_sockets.enter(session, None) {
+        Ok(place) => Ok(Box::new(place)),
+        Err(limit) => {
+            gateway.metrics.limit_reached(limit);
+            Err(Refusal::of(Code::TooManyWebSockets).with_detail(limit.as_str()))
+        }
+    }
+}
+
 fn refusal(error: &UpstreamError) -> Refusal {
     Refusal::of(match error {
         UpstreamError::Unreachable(_) | UpstreamError::ConnectTimeout => Code::UpstreamUnreachable,
@@ -136,6 +154,8 @@ fn refusal(error: &UpstreamError) -> Refusal {
         UpstreamError::Loop => Code::Loop,
         UpstreamError::UpgradeRefused(_) => Code::UpgradeRefused,
         UpstreamError::RequestBody(_) => Code::MalformedHeader,
+        UpstreamError::BodyRefused(BodyRefused::TooLarge) => Code::BodyTooLarge,
+        UpstreamError::BodyRefused(BodyRefused::TooSlow) => Code::BodyTooSlow,
         UpstreamError::Target(_) => Code::MalformedPath,
         UpstreamError::SessionEnded => Code::Unauthenticated,
     })

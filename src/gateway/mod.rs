@@ -3,6 +3,7 @@
 //! [`Gateway::respond`] reads as that way: ingress, route, authenticate, authorize, forward. Each step takes the type
 //! that the step before made, so that none can be left out.
 
+mod address_rate;
 mod answer;
 mod asked;
 mod authenticate;
@@ -37,6 +38,7 @@ pub mod settings;
 mod site;
 mod step_up;
 mod transport_security;
+mod web_sockets;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response};
 
+use super::address_rate::AddressRate;
 use super::callback_rate::CallbackRate;
 use super::cross_site;
 use super::ending::session_end;
@@ -19,6 +20,7 @@ use super::respond::RefusalContext;
 use super::revocation::Revoker;
 use super::route::{KnownProvider, RouteTable, Routed};
 use super::settings::{CookieSettings, PagesSettings};
+use super::web_sockets::WebSockets;
 use crate::clock::{Clock, Timestamp};
 use crate::cookie::CookieNames;
 use crate::entropy::Entropy;
@@ -35,10 +37,11 @@ use crate::session::Sessions;
 use crate::session::login_cookie::LoginPlace;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit::{AuditEvent, AuditLog};
-use crate::telemetry::labels::StoreOperation;
+use crate::telemetry::labels::{Limit, StoreOperation};
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 use crate::telemetry::request_id::RequestIds;
 use crate::telemetry::settings::LogUser;
+use crate::upstream::BodyLimits;
 
 /// A clock before this is wrong: the time this was written, in seconds since the epoch.
 const EARLIEST: Timestamp = Timestamp::from_seconds(1_790_000_000);
@@ -98,6 +101,9 @@ pub struct Gateway {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) audit_log: Arc<AuditLog>,
     pub(super) callback_rate: CallbackRate,
+    pub(super) address_rate: AddressRate,
+    pub(super) web_sockets: Arc<WebSockets>,
+    pub(super) body_limits: Arc<BodyLimits>,
 }
 
 impl fmt::Debug for GatewayParts {
@@ -137,8 +143,11 @@ impl Gateway {
             refresher,
             revoker,
             audit_log,
-            callback_rate: CallbackRate::default(),
             jwk_set: parts.jwk_set,
+            callback_rate: CallbackRate::new(parts.limits.callbacks_per_second),
+            address_rate: AddressRate::new(parts.limits.callbacks_per_address),
+            web_sockets: WebSockets::new(parts.limits.websockets_per_session, parts.limits.websockets_per_address),
+            body_limits: Arc::new(body_limits(&parts.limits, &parts.metrics)),
             pages: parts.pages,
             own_requests: parts.metrics.upstream("-"),
             metrics: parts.metrics,
@@ -299,5 +308,15 @@ impl Gateway {
                  scope offline_access (or what this provider documents)"
             );
         }
+    }
+}
+
+fn body_limits(limits: &Limits, metrics: &Metrics) -> BodyLimits {
+    BodyLimits {
+        bytes: limits.body_bytes,
+        rate: limits.body_rate,
+        grace: limits.body_grace,
+        too_large: metrics.limit(Limit::Body),
+        too_slow: metrics.limit(Limit::BodyRate),
     }
 }

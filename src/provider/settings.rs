@@ -9,6 +9,9 @@ pub use crate::oidc::client_authentication::ClientAuthentication;
 pub use crate::oidc::identity::EmailVerified;
 pub use crate::oidc::provider_metadata::Endpoints;
 
+/// Calls at once, unless the configuration says otherwise.
+pub const CONCURRENT_CALLS: usize = 64;
+
 /// One provider.
 #[derive(Debug)]
 pub struct ProviderSettings {
@@ -36,6 +39,8 @@ pub struct ProviderSettings {
     pub connect_timeout: Duration,
     /// Time for one call in all.
     pub total_timeout: Duration,
+    /// Calls at once; over it a code is not exchanged, and everything else waits.
+    pub concurrent_calls: usize,
     /// Certificates of `ca_file`; when there are any, they alone are trusted.
     pub ca_certificates: Vec<CertificateDer<'static>>,
     /// Issuer and public URL are both plain HTTP on loopback, so the endpoints may be too.

@@ -15,7 +15,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SystemEntropy;
 use crate::oidc::test_keys;
 use crate::provider::observer::{CallOutcome, EndpointKind, ProviderObserver};
-use crate::provider::settings::{ClientAuthentication, EmailVerified, Endpoints, ProviderSettings};
+use crate::provider::settings::{CONCURRENT_CALLS, ClientAuthentication, EmailVerified, Endpoints, ProviderSettings};
 use crate::provider::{Provider, ProviderParts};
 use crate::secret::ClientSecret;
 
@@ -169,6 +169,7 @@ impl TestServer {
             clock_leeway: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(20),
+            concurrent_calls: CONCURRENT_CALLS,
             ca_certificates: Vec::new(),
             plain_http: true,
         }

@@ -22,11 +22,6 @@ use crate::secret::AccessToken;
 
 /// Most bytes of a body.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
-/// Most calls at once.
-const MAX_CALLS: usize = 64;
-/// Most exchanges of codes at once. Anybody can have one made; refreshes, keys and metadata always have room beside
-/// them.
-const MAX_EXCHANGES: usize = 48;
 
 /// The content types that something depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +80,8 @@ impl Transport {
             .build()?;
         Ok(Self {
             client,
-            permits: Semaphore::new(MAX_CALLS),
-            exchanges: Semaphore::new(MAX_EXCHANGES),
+            permits: Semaphore::new(settings.concurrent_calls),
+            exchanges: Semaphore::new(most_exchanges(settings.concurrent_calls)),
             breakers: Default::default(),
             total_timeout: settings.total_timeout,
             provider: settings.label().to_owned(),
@@ -163,20 +158,29 @@ impl Transport {
             EndpointKind::Code => Some(self.exchanges.try_acquire().map_err(|_| CallOutcome::Busy)?),
             _ => None,
         };
-        let _permit = self.permits.try_acquire().map_err(|_| CallOutcome::Busy)?;
         // Discovery has a rhythm of its own, and everything waits for it.
         let breaker = self.breakers.get(endpoint as usize).filter(|_| endpoint != EndpointKind::Discovery);
         let admission = match breaker {
             Some(breaker) => Some(breaker.admit(started).ok_or(CallOutcome::CircuitOpen)?),
             None => None,
         };
-        let mut retry_after = None;
-        let exchange = self.send(request, &mut retry_after);
+        let (mut retry_after, mut begun) = (None, false);
+        let exchange = async {
+            // Logins are turned away at once, since anybody can begin one; what lives already waits for its turn.
+            let _permit = match endpoint {
+                EndpointKind::Code => self.permits.try_acquire().map_err(|_| CallOutcome::Busy)?,
+                _ => self.permits.acquire().await.map_err(|_| CallOutcome::Busy)?,
+            };
+            begun = true;
+            self.send(request, &mut retry_after).await
+        };
         let answered = match tokio::time::timeout(self.total_timeout, exchange).await {
             Ok(answered) => answered,
-            Err(_) => Err(CallOutcome::Timeout),
+            Err(_) if begun => Err(CallOutcome::Timeout),
+            Err(_) => Err(CallOutcome::Busy),
         };
-        if let Some(admission) = admission {
+        // Where nothing was sent, nothing is known about the endpoint.
+        if begun && let Some(admission) = admission {
             let outcome = answered.as_ref().map_or_else(|outcome| *outcome, Answer::outcome);
             self.settle(endpoint, admission, outcome, retry_after);
         }
@@ -221,6 +225,11 @@ impl Transport {
         };
         Ok(Answer { status, content_type, body })
     }
+}
+
+/// Most exchanges of codes at once. Anybody can have one made; refreshes, keys and metadata have room beside them.
+const fn most_exchanges(calls: usize) -> usize {
+    calls - calls / 4
 }
 
 async fn body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, CallOutcome> {

@@ -29,6 +29,21 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of all `Cookie` fields; over it 431.
     pub cookie_bytes: usize,
+    /// Bytes of a request's body; over it 413. `None`: as much as the application takes.
+    pub body_bytes: Option<u64>,
+    /// Bytes a second that a body must bring on average while it is waited for, until the answer begins; under it 408.
+    /// `None`: any pace.
+    pub body_rate: Option<u64>,
+    /// How long a body may be silent before its pace counts.
+    pub body_grace: Duration,
+    /// Callbacks a second that may spend a code; over it 429.
+    pub callbacks_per_second: usize,
+    /// The same a minute for one user agent's address, where it is known.
+    pub callbacks_per_address: usize,
+    /// WebSockets of one session; over it 429.
+    pub websockets_per_session: usize,
+    /// WebSockets of one user agent's address, where it is known; over it 429.
+    pub websockets_per_address: usize,
     /// Until the header is complete; over it the connection is closed.
     pub header_timeout: Duration,
     /// Between requests on one connection.
@@ -48,6 +63,13 @@ impl Default for Limits {
             header_bytes: 16 << 10,
             target_bytes: 8 << 10,
             cookie_bytes: 16 << 10,
+            body_bytes: None,
+            body_rate: Some(1 << 10),
+            body_grace: Duration::from_secs(10),
+            callbacks_per_second: 200,
+            callbacks_per_address: 30,
+            websockets_per_session: 20,
+            websockets_per_address: 1_000,
             header_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(60),
             connections: 10_000,

@@ -224,8 +224,22 @@ labels! {
         Target = "target",
         /// The number or size of the headers.
         Headers = "headers",
+        /// The size of a request's body.
+        Body = "body",
+        /// The pace of a request's body.
+        BodyRate = "body-rate",
+        /// The time for a peer to take its answer.
+        WriteTimeout = "write-timeout",
         /// Callbacks a second.
         Callbacks = "callbacks",
+        /// Callbacks a minute of one address.
+        CallbacksPerAddress = "callbacks-per-address",
+        /// WebSockets of one session.
+        WebSocketsPerSession = "websockets-per-session",
+        /// WebSockets of one address.
+        WebSocketsPerAddress = "websockets-per-address",
+        /// Calls to a provider at once.
+        ProviderCalls = "provider-calls",
         /// Sessions in the memory store.
         Sessions = "sessions",
     }

@@ -208,6 +208,12 @@ impl Metrics {
         self.limits.with_label_values(&[limit.as_str()]).inc();
     }
 
+    /// The counter of a limit, for whoever cannot come back here.
+    #[must_use]
+    pub fn limit(&self, limit: Limit) -> IntCounter {
+        self.limits.with_label_values(&[limit.as_str()])
+    }
+
     /// Everything in the text format of Prometheus.
     #[must_use]
     pub fn encode(&self) -> String {

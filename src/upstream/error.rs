@@ -3,6 +3,7 @@
 use http::HeaderName;
 use hyper_util::client::legacy;
 
+use super::body_limits::BodyRefused;
 use super::identity_assertion::AssertionError;
 use super::template::UnusableValue;
 use super::upgrade::UpgradeRefused;
@@ -56,6 +57,9 @@ pub enum UpstreamError {
     /// The body that comes from the browser is malformed or broke off (400; mostly nobody is left to read it).
     #[error("the body of the request broke off")]
     RequestBody(#[source] legacy::Error),
+    /// The body is beyond a limit (413 or 408).
+    #[error(transparent)]
+    BodyRefused(BodyRefused),
     /// The path and query make no request target (400).
     #[error("the request target cannot be sent")]
     Target(#[from] http::Error),

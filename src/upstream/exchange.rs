@@ -1,10 +1,12 @@
 //! What one request and its answer tell each other: that the upload moves on, that interim answers pile up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+
+use super::body_limits::BodyRefused;
 
 /// Interim answers (RFC 9110 §15.2) before the upstream is taken for broken.
 const INTERIM_LIMIT: u32 = 16;
@@ -14,6 +16,8 @@ const INTERIM_LIMIT: u32 = 16;
 pub(super) struct Exchange {
     moved: AtomicBool,
     uploading: AtomicBool,
+    answered: AtomicBool,
+    refused: OnceLock<BodyRefused>,
     interim: AtomicU32,
     waiting: AtomicWaker,
 }
@@ -36,6 +40,25 @@ impl Exchange {
     /// Whether the body has moved since this was asked last.
     pub(super) fn take_moved(&self) -> bool {
         self.moved.swap(false, Ordering::Relaxed)
+    }
+
+    /// The head of the answer has come.
+    pub(super) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// The body has gone beyond a limit, and is cut.
+    pub(super) fn refuse(&self, refused: BodyRefused) {
+        let _first = self.refused.set(refused);
+    }
+
+    /// The limit that the body has gone beyond.
+    pub(super) fn refused(&self) -> Option<BodyRefused> {
+        self.refused.get().copied()
     }
 
     /// Ready once there have been too many interim answers.

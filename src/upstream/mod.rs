@@ -3,6 +3,7 @@
 //! The order in which a request is rewritten is the security argument; it is written down in [`request`].
 
 pub mod body;
+pub mod body_limits;
 pub mod connector;
 pub mod error;
 pub mod forwarded;
@@ -38,12 +39,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prometheus::IntGauge;
 
 pub use body::{Body, BodyError};
+pub use body_limits::{BodyLimits, BodyRefused};
 pub use error::{BadAnswer, InvalidUpstream, UpstreamError};
 pub use forwarded::ForwardedContext;
 pub use identity_assertion::IdentityAssertion;
@@ -55,6 +57,7 @@ pub use upgrade::{UpgradeRefused, WebSocketHandshake};
 pub use via::Via;
 
 use body::Patience;
+use body_limits::Allowance;
 use connector::Connector;
 use exchange::Exchange;
 use request::RequestComposer;
@@ -158,6 +161,9 @@ impl Upstream {
         body: Incoming,
         outgoing: Outgoing<'_>,
     ) -> Result<Response<Body>, UpstreamError> {
+        if outgoing.body_limits.refuses(body.size_hint().lower()) {
+            return Err(UpstreamError::BodyRefused(BodyRefused::TooLarge));
+        }
         self.composer.compose(&mut parts, &body, &outgoing, &self.managed, &self.via)?;
         let authenticated = outgoing.principal.identity.is_some();
         let filter = ResponseFilter {
@@ -169,7 +175,10 @@ impl Upstream {
             upstream: &self.name,
         };
         let exchange = Arc::new(Exchange::default());
-        let body = RequestBody::new(body, Arc::clone(&self.managed), Arc::clone(&exchange), outgoing.guard.clone());
+        let allowance = (!body.is_end_stream())
+            .then(|| Box::new(Allowance::new(outgoing.body_limits, outgoing.clock, &parts.headers)));
+        let (watched, guard) = (Arc::clone(&exchange), outgoing.guard.clone());
+        let body = RequestBody::new(body, Arc::clone(&self.managed), watched, guard, allowance);
         let mut request = Request::from_parts(parts, body);
         let browser = outgoing.upgrade.map(|_| hyper::upgrade::on(&mut request));
         exchange.watch(&mut request);
@@ -184,11 +193,12 @@ impl Upstream {
             {
                 filter.apply(&mut parts);
                 handshake.set(&mut parts.headers);
-                let open = self.tunnels.clone();
+                let (open, place) = (self.tunnels.clone(), outgoing.place);
                 tokio::spawn(async move {
                     open.inc();
                     tunnel::run(browser, application, outgoing.guard).await;
                     open.dec();
+                    drop(place);
                 });
                 return Ok(Response::from_parts(parts, Body::new(body, Patience::STREAM, None)));
             }
@@ -214,7 +224,13 @@ impl Upstream {
     ) -> Result<Response<Incoming>, UpstreamError> {
         let mut answer = pin!(self.client.request(request));
         let mut wait = pin!(poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(UpstreamError::of)),
+            Poll::Ready(answer) => {
+                exchange.set_answered();
+                // Whose fault it is that the body broke off shows in no error of hyper's.
+                let error =
+                    |error| exchange.refused().map_or_else(|| UpstreamError::of(error), UpstreamError::BodyRefused);
+                Poll::Ready(answer.map_err(error))
+            }
             Poll::Pending => exchange.poll_flooded(cx).map(|()| Err(UpstreamError::BadAnswer(BadAnswer::Interim))),
         }));
         let mut deadline = pin!(tokio::time::sleep(self.timeouts.response_header));

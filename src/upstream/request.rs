@@ -1,11 +1,14 @@
 //! The outgoing request: the inbound one without what must not travel, with what we say.
 
+use std::sync::Arc;
+
 use http::Version;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme, Uri};
 use hyper::body::{Body as _, Incoming};
 
+use super::body_limits::BodyLimits;
 use super::connector::authority;
 use super::error::{InvalidUpstream, UpstreamError};
 use super::forwarded::ForwardedContext;
@@ -19,6 +22,7 @@ use super::settings::{Target, UpstreamSettings};
 use super::template::RequestValues;
 use super::upgrade::WebSocketHandshake;
 use super::via::Via;
+use crate::clock::Clock;
 use crate::cookie;
 
 /// What the gateway has decided about a request that goes out.
@@ -37,6 +41,12 @@ pub struct Outgoing<'a> {
     pub upgrade: Option<WebSocketHandshake>,
     /// The session that carries it, if one does.
     pub guard: Option<SharedGuard>,
+    /// What is put up with from the body.
+    pub body_limits: &'a Arc<BodyLimits>,
+    /// The time that bodies take.
+    pub clock: &'a Arc<dyn Clock>,
+    /// Given back when the request, or the WebSocket it has become, is over.
+    pub place: Option<Box<dyn Send>>,
 }
 
 /// How requests to one application are written.

@@ -83,6 +83,17 @@ fn cf_11_limits_have_bounds() {
         refused(&file(&format!("[listen.limits]\n{key} = \"0s\""), "", ""), "must be longer than zero");
         refused(&file(&format!("[listen.limits]\n{key} = \"-1s\""), "", ""), "not a duration");
     }
+    for line in
+        ["body_bytes = \"0B\"", "body_rate = \"1GiB\"", "callbacks_per_second = 0", "websockets_per_session = 0"]
+    {
+        refused(&file(&format!("[listen.limits]\n{line}"), "", ""), "must be between");
+    }
+    let limits = |lines: &str| good(&file(&format!("[listen.limits]\n{lines}"), "", "")).settings.listen.limits;
+    assert_eq!((limits("").body_bytes, limits("").body_rate), (None, Some(1 << 10)));
+    let set =
+        limits("body_bytes = \"5MiB\"\nbody_rate = \"0B\"\ncallbacks_per_address = 3\nwebsockets_per_address = 4");
+    assert_eq!((set.body_bytes, set.body_rate), (Some(5 << 20), None));
+    assert_eq!((set.callbacks_per_address, set.websockets_per_address), (3, 4));
     let limits = good(&file("[listen.limits]\ndrain_delay = \"0s\"", "", "")).settings.listen.limits;
     assert_eq!(limits.drain_delay, Duration::ZERO);
 }

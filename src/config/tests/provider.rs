@@ -159,6 +159,8 @@ fn cf_11_times_of_calls_have_bounds() {
     refused(&with("timeouts = { total = \"0s\" }"), "must be longer than zero");
     refused(&with("timeouts = { connect = \"5s\", total = \"4s\" }"), "longer than that for the whole call");
     refused(&with("clock_leeway = \"1h\""), "longer than ten minutes");
+    refused(&with("concurrent_calls = 0"), "must be between 1 and 1000");
+    assert_eq!(good(&with("concurrent_calls = 8")).settings.providers[0].concurrent_calls, 8);
 }
 
 #[test]

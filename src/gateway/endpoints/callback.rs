@@ -159,7 +159,13 @@ async fn finish(
             };
         }
     };
-    if !gateway.callback_rate.admits(gateway.clock.monotonic()) {
+    // The one address first: what it may not do must not use up what everybody has.
+    let monotonic = gateway.clock.monotonic();
+    if !gateway.address_rate.admits(None, monotonic) {
+        gateway.metrics.limit_reached(Limit::CallbacksPerAddress);
+        return Err(reject(Refusal::of(Code::TooManyCallbacks).with_detail("of-one-address")));
+    }
+    if !gateway.callback_rate.admits(monotonic) {
         gateway.metrics.limit_reached(Limit::Callbacks);
         return Err(reject(Refusal::of(Code::TooManyCallbacks)));
     }

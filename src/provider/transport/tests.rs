@@ -103,11 +103,22 @@ async fn di_02_without_the_development_setting_http_is_not_spoken() {
 #[tokio::test]
 async fn the_number_of_calls_at_once_is_bounded() {
     let server = TestServer::openid().await;
-    let transport = transport(&server);
-    let all = transport.permits.acquire_many(64).await.unwrap();
-    let called = transport.get(EndpointKind::Keys, &server.url("/keys"), None).await;
-    assert_eq!(called.unwrap_err(), CallOutcome::Busy);
-    drop(all);
+    let settings =
+        ProviderSettings { concurrent_calls: 5, total_timeout: Duration::from_millis(200), ..server.settings() };
+    let transport = Transport::new(&settings, &server.parts()).unwrap();
+    let all = transport.permits.acquire_many(5).await.unwrap();
+    let url = server.url("/keys");
+    // Who has waited for as long as a call may take gives up; nothing has been sent, and the breaker counts nothing.
+    for _ in 0..6 {
+        let called = transport.get(EndpointKind::Keys, &url, None).await;
+        assert_eq!(called.unwrap_err(), CallOutcome::Busy);
+    }
+    assert_eq!(server.hits("/keys"), 0);
+    // A code is not kept waiting.
+    assert_eq!(post(&transport, EndpointKind::Code, &url).await, CallOutcome::Busy);
+    let waiting = transport.get(EndpointKind::Keys, &url, None);
+    let (called, ()) = tokio::join!(waiting, async { drop(all) });
+    assert!(called.is_ok(), "it waits for its turn");
     assert!(transport.get(EndpointKind::Keys, &server.url("/keys"), None).await.is_ok());
 }
 

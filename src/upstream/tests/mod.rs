@@ -28,6 +28,7 @@ use super::settings::{Target, UpstreamTls};
 use super::template::HeaderTemplate;
 use super::*;
 use crate::claims::{Claims, Identity};
+use crate::clock::{Clock, SystemClock};
 use crate::entropy::SystemEntropy;
 use crate::origin::{Host, Scheme};
 use crate::secret::AccessToken;
@@ -140,6 +141,8 @@ async fn pass(
     let (parts, body) = request.into_parts();
     let host = Host::parse("wiki.example.com", Scheme::Https).unwrap();
     let token = AccessToken::new("at-1".into());
+    let body_limits = Arc::new(no_limits());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().map(ToOwned::to_owned));
     let forwarded = async {
         let upgrade = WebSocketHandshake::recognise(&parts)?;
@@ -161,6 +164,9 @@ async fn pass(
             },
             upgrade,
             guard: visitor.guard.clone(),
+            body_limits: &body_limits,
+            clock: &clock,
+            place: None,
         };
         upstream.forward(parts, body, outgoing).await
     };
@@ -173,6 +179,11 @@ async fn pass(
             response
         }
     }
+}
+
+fn no_limits() -> BodyLimits {
+    let counter = || prometheus::IntCounter::new("limits", "limits").unwrap();
+    BodyLimits { bytes: None, rate: None, grace: Duration::ZERO, too_large: counter(), too_slow: counter() }
 }
 
 async fn connection() -> (TcpStream, TcpStream) {
