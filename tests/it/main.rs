@@ -16,6 +16,7 @@
 mod access_rules;
 mod answers;
 mod audit;
+mod body_limits;
 mod callback;
 mod certified_provider;
 mod chromium;
@@ -42,6 +43,7 @@ mod identity_headers;
 mod keycloak;
 mod keys;
 mod limits;
+mod limits_of_use;
 mod login;
 mod login_attempt;
 mod login_start;

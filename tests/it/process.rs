@@ -177,6 +177,25 @@ async fn the_program_serves_logs_in_and_drains_on_sigterm() {
     assert!(!log.contains(SECRET) && !access.contains(SECRET) && !access.contains("a=b"));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn lg_06_a_running_program_dumps_no_core_and_has_no_secret_in_its_environment() {
+    let text = configuration("http://127.0.0.1:9", "127.0.0.1:0", "http://localhost:18083", "http://127.0.0.1:9");
+    let configured = Configured::with(&text.replace("[listen.limits]", "startup_grace = \"0s\"\n[listen.limits]"));
+    let serving = Serving::start(&configured.path()).await;
+    let process = PathBuf::from(format!("/proc/{}", serving.child.id().unwrap()));
+    let limits = std::fs::read_to_string(process.join("limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{line}");
+    // Root may read it; to anybody else, of the same user too, it is closed.
+    match std::fs::read(process.join("environ")) {
+        Ok(environment) => assert!(!String::from_utf8_lossy(&environment).contains(SECRET)),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    }
+    serving.signal("-INT").await;
+    assert_eq!(serving.end().await.0, Some(0));
+}
+
 #[tokio::test]
 async fn sigint_ends_the_program_at_once() {
     let provider = TestProvider::start().await;
