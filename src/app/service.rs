@@ -147,12 +147,14 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             );
         }
     }
-    // Without TLS of our own, and with nobody whose word is believed, every address may be that of a whole company.
-    tracing::info!(
-        event = "limits.per-address",
-        apply = false,
+    // Where nobody's word is believed, every address may be that of the ingress of a whole company.
+    let apply = !settings.listen.trusted_proxies.is_empty();
+    let meaning = if apply {
+        "limits per address hold for the addresses that trusted proxies tell"
+    } else {
         "no address is known to be a browser's: only the limits for everybody apply"
-    );
+    };
+    tracing::info!(event = "limits.per-address", apply, "{meaning}");
     if !settings.session_keys_configured {
         tracing::info!(
             event = "session.key-made",

@@ -30,7 +30,7 @@ pub(super) async fn forward(
         Arc::new(keeper) as SharedGuard
     });
     let place = match ingress.upgrade {
-        Some(_) => Some(place(gateway, session.map(|session| session.reference()))?),
+        Some(_) => Some(place(gateway, ingress, session.map(|session| session.reference()))?),
         None => None,
     };
     let outgoing = Outgoing {
@@ -97,6 +97,10 @@ fn refused(gateway: &Gateway, ingress: &Ingress, permit: &Permit, error: &Upstre
         return claim_missing(gateway, ingress, permit, session, header);
     }
     let refusal = refusal(error);
+    if matches!(error, UpstreamError::BodyRefused(_)) {
+        // The upstream has nothing to do with it, and a line says so already.
+        return refusal;
+    }
     tracing::warn!(
         event = "upstream.error",
         upstream = permit.route().settings.upstream.name,
@@ -130,9 +134,9 @@ fn claim_missing(
     Refusal::of(Code::ClaimMissing).with_session(session)
 }
 
-/// A place among the WebSockets of a session.
-fn place(gateway: &Gateway, session: Option<&str>) -> Result<Box<dyn Send>, Refusal> {
-    match gateway.web_sockets.enter(session, None) {
+/// A place among the WebSockets of a session and of a user agent's address, as far as there are such.
+fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&str>) -> Result<Box<dyn Send>, Refusal> {
+    match gateway.web_sockets.enter(session, ingress.provenance.user_agent()) {
         Ok(place) => Ok(Box::new(place)),
         Err(limit) => {
             gateway.metrics.limit_reached(limit);

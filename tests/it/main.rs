@@ -44,6 +44,7 @@ mod keycloak;
 mod keys;
 mod limits;
 mod limits_of_use;
+mod limits_per_address;
 mod login;
 mod login_attempt;
 mod login_start;

@@ -193,7 +193,10 @@ async fn lg_06_a_running_program_dumps_no_core_and_has_no_secret_in_its_environm
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
     serving.signal("-INT").await;
-    assert_eq!(serving.end().await.0, Some(0));
+    let (code, log, _) = serving.end().await;
+    assert_eq!(code, Some(0), "{log}");
+    let said = |line: &&str| line.contains("\"limits.per-address\"") && line.contains("\"apply\":false");
+    assert_eq!(log.lines().filter(said).count(), 1, "{log}");
 }
 
 #[tokio::test]

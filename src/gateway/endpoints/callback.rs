@@ -161,7 +161,7 @@ async fn finish(
     };
     // The one address first: what it may not do must not use up what everybody has.
     let monotonic = gateway.clock.monotonic();
-    if !gateway.address_rate.admits(None, monotonic) {
+    if !gateway.address_rate.admits(ingress.provenance.user_agent(), monotonic) {
         gateway.metrics.limit_reached(Limit::CallbacksPerAddress);
         return Err(reject(Refusal::of(Code::TooManyCallbacks).with_detail("of-one-address")));
     }
