@@ -4,11 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A bucket that fills at a steady rate; after a quiet time as many may come at once as else in a second.
-#[derive(Debug)]
-pub(super) struct CallbackRate {
-    per_second: f64,
-    bucket: Mutex<Bucket>,
-}
+#[derive(Debug, Default)]
+pub(super) struct CallbackRate(Mutex<Bucket>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -16,18 +13,20 @@ struct Bucket {
     filled: Duration,
 }
 
-impl CallbackRate {
-    /// Lets so many codes be spent per second, over all browsers.
-    pub(super) fn new(per_second: usize) -> Self {
-        let per_second = f64::from(u32::try_from(per_second).unwrap_or(u32::MAX));
-        Self { per_second, bucket: Mutex::new(Bucket { left: per_second, filled: Duration::ZERO }) }
+impl Default for Bucket {
+    fn default() -> Self {
+        // As full as the rate allows.
+        Self { left: f64::INFINITY, filled: Duration::ZERO }
     }
+}
 
-    /// Whether one more may go on now; `now` is monotonic.
-    pub(super) fn admits(&self, now: Duration) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+impl CallbackRate {
+    /// Whether one more may go on now, at so many a second over all browsers; `now` is monotonic.
+    pub(super) fn admits(&self, per_second: usize, now: Duration) -> bool {
+        let per_second = f64::from(u32::try_from(per_second).unwrap_or(u32::MAX));
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = now.saturating_sub(bucket.filled);
-        bucket.left = (bucket.left + since.as_secs_f64() * self.per_second).min(self.per_second);
+        bucket.left = (bucket.left + since.as_secs_f64() * per_second).min(per_second);
         bucket.filled = bucket.filled.max(now);
         let admitted = bucket.left >= 1.0;
         if admitted {
@@ -43,8 +42,8 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_in_and_then_two_hundred_a_second() {
-        let rate = CallbackRate::new(200);
-        let admitted = |now| (0..1000).filter(|_| rate.admits(now)).count();
+        let rate = CallbackRate::default();
+        let admitted = |now| (0..1000).filter(|_| rate.admits(200, now)).count();
         assert_eq!(admitted(Duration::from_secs(5)), 200);
         assert_eq!(admitted(Duration::from_millis(5500)), 100);
         assert_eq!(admitted(Duration::from_secs(60)), 200);

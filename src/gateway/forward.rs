@@ -136,7 +136,7 @@ fn claim_missing(
 
 /// A place among the WebSockets of a session and of a user agent's address, as far as there are such.
 fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&str>) -> Result<Box<dyn Send>, Refusal> {
-    match gateway.web_sockets.enter(session, ingress.provenance.user_agent()) {
+    match gateway.web_sockets.enter(&gateway.limits, session, ingress.provenance.user_agent()) {
         Ok(place) => Ok(Box::new(place)),
         Err(limit) => {
             gateway.metrics.limit_reached(limit);

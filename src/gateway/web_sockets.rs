@@ -6,15 +6,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::address_rate::Neighbourhood;
+use crate::server::settings::Limits;
 use crate::telemetry::labels::Limit;
 
-/// The WebSockets of a gateway; what it remembers is bounded by the connections that carry them.
-#[derive(Debug)]
-pub(super) struct WebSockets {
-    per_session: usize,
-    per_address: usize,
-    open: Mutex<Open>,
-}
+/// The WebSockets that are open; what is remembered is bounded by the connections that carry them.
+#[derive(Debug, Default)]
+pub(super) struct WebSockets(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -31,25 +28,26 @@ pub(super) struct WebSocketPlace {
 }
 
 impl WebSockets {
-    pub(super) fn new(per_session: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { per_session, per_address, open: Mutex::default() })
-    }
-
     /// A place for one more of this session, if there is one, and of this address, if it is known.
     ///
     /// # Errors
     /// The limit that has been reached.
     pub(super) fn enter(
         self: &Arc<Self>,
+        limits: &Limits,
         session: Option<&str>,
         address: Option<IpAddr>,
     ) -> Result<WebSocketPlace, Limit> {
         let address = address.map(Neighbourhood::from);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if session.is_some_and(|session| open.sessions.get(session).is_some_and(|open| *open >= self.per_session)) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.is_some_and(|session| {
+            open.sessions.get(session).is_some_and(|open| *open >= limits.websockets_per_session)
+        }) {
             return Err(Limit::WebSocketsPerSession);
         }
-        if address.is_some_and(|address| open.addresses.get(&address).is_some_and(|open| *open >= self.per_address)) {
+        if address.is_some_and(|address| {
+            open.addresses.get(&address).is_some_and(|open| *open >= limits.websockets_per_address)
+        }) {
             return Err(Limit::WebSocketsPerAddress);
         }
         let session = session.map(str::to_owned);
@@ -65,7 +63,7 @@ impl WebSockets {
 
 impl Drop for WebSocketPlace {
     fn drop(&mut self) {
-        let mut open = self.all.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = self.session.take() {
             give_back(&mut open.sessions, session);
         }
@@ -89,18 +87,22 @@ mod tests {
 
     #[test]
     fn sessions_and_addresses_have_their_own_limits_and_nothing_is_remembered_of_the_closed() {
-        let all = WebSockets::new(2, 3);
+        let all = Arc::new(WebSockets::default());
+        let limits = Limits { websockets_per_session: 2, websockets_per_address: 3, ..Limits::default() };
         let here = Some("2001:db8::1".parse().unwrap());
-        let mut places: Vec<_> = (0..2).map(|_| all.enter(Some("a"), here).unwrap()).collect();
-        assert_eq!(all.enter(Some("a"), None).unwrap_err(), Limit::WebSocketsPerSession);
-        places.push(all.enter(None, Some("2001:db8::2".parse().unwrap())).unwrap());
-        assert_eq!(all.enter(Some("b"), here).unwrap_err(), Limit::WebSocketsPerAddress);
-        places.push(all.enter(Some("b"), None).unwrap());
-        assert!((0..10).all(|_| all.enter(None, None).is_ok()), "without either, only connections are limited");
+        let mut places: Vec<_> = (0..2).map(|_| all.enter(&limits, Some("a"), here).unwrap()).collect();
+        assert_eq!(all.enter(&limits, Some("a"), None).unwrap_err(), Limit::WebSocketsPerSession);
+        places.push(all.enter(&limits, None, Some("2001:db8::2".parse().unwrap())).unwrap());
+        assert_eq!(all.enter(&limits, Some("b"), here).unwrap_err(), Limit::WebSocketsPerAddress);
+        places.push(all.enter(&limits, Some("b"), None).unwrap());
+        assert!(
+            (0..10).all(|_| all.enter(&limits, None, None).is_ok()),
+            "without either, only connections are limited"
+        );
         places.remove(0);
-        places.push(all.enter(Some("a"), here).unwrap());
+        places.push(all.enter(&limits, Some("a"), here).unwrap());
         places.clear();
-        let open = all.open.lock().unwrap();
+        let open = all.0.lock().unwrap();
         assert!(open.sessions.is_empty() && open.addresses.is_empty());
     }
 }

@@ -161,11 +161,11 @@ async fn finish(
     };
     // The one address first: what it may not do must not use up what everybody has.
     let monotonic = gateway.clock.monotonic();
-    if !gateway.address_rate.admits(ingress.provenance.user_agent(), monotonic) {
+    if !gateway.address_rate.admits(gateway.limits.callbacks_per_address, ingress.provenance.user_agent(), monotonic) {
         gateway.metrics.limit_reached(Limit::CallbacksPerAddress);
         return Err(reject(Refusal::of(Code::TooManyCallbacks).with_detail("of-one-address")));
     }
-    if !gateway.callback_rate.admits(monotonic) {
+    if !gateway.callback_rate.admits(gateway.limits.callbacks_per_second, monotonic) {
         gateway.metrics.limit_reached(Limit::Callbacks);
         return Err(reject(Refusal::of(Code::TooManyCallbacks)));
     }
