@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
-use super::ingress::Ingress;
+use super::ingress::{Ingress, may_be_forwarded};
 use super::refusal::Refusal;
 use super::route::RouteTable;
 use crate::server::settings::Limits;
@@ -36,7 +36,7 @@ pub(super) fn asked(
         (Some(_), false) => return Err(malformed("two-descriptions")),
         (None, true) => return Err(malformed("no-description")),
     };
-    if matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
+    if !may_be_forwarded(&method) {
         return Err(malformed("method"));
     }
     let policy = routes.path_policy(&ingress.host).ok_or(Refusal::of(Code::Misdirected))?;

@@ -10,8 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Version, header};
 use hyper::body::{Body as _, Incoming};
 
-use super::canonical_path::PathPolicy;
-use super::canonical_path::{CanonicalPath, PathError};
+use super::canonical_path::CanonicalPath;
 use super::code::Code;
 use super::provenance::Provenance;
 use super::route::RouteTable;
@@ -138,8 +137,12 @@ impl Ingress {
             Some(host) => host,
             None => host(&parts, scheme, routes).map_err(|detail| refuse(Code::MalformedHost, None, detail))?,
         };
-        if matches!(parts.method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
+        if !may_be_forwarded(&parts.method) {
             return Err(refuse(Code::MethodNotAllowed, Some(host), "method"));
+        }
+        // An authority without a scheme is the form of CONNECT (RFC 9112 §3.2.3), and of other schemes we serve nothing.
+        if parts.uri.authority().is_some() && !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
+            return Err(refuse(Code::MalformedHost, Some(host), "target-form"));
         }
         if let Err(detail) = authorization(&parts) {
             return Err(refuse(Code::MalformedHeader, Some(host), detail));
@@ -151,7 +154,7 @@ impl Ingress {
         let Some(policy) = routes.path_policy(&host) else {
             return Err(refuse(Code::Misdirected, Some(host), "host"));
         };
-        let path = match canonical_path(parts.uri.path(), policy) {
+        let path = match CanonicalPath::parse(parts.uri.path(), policy) {
             Ok(path) => path,
             Err(_) => return Err(refuse(Code::MalformedPath, Some(host), "path")),
         };
@@ -212,11 +215,6 @@ impl Ingress {
     }
 }
 
-fn canonical_path(path: &str, policy: PathPolicy) -> Result<CanonicalPath, PathError> {
-    // A URI in absolute form may leave its path out (RFC 9110 §4.2.3).
-    CanonicalPath::parse(if path.is_empty() { "/" } else { path }, policy)
-}
-
 fn within_limits(parts: &Parts, limits: &Limits) -> Result<(), (Code, &'static str)> {
     let target = parts.uri.path().len() + parts.uri.query().map_or(0, |query| query.len() + 1);
     if target > limits.target_bytes {
@@ -240,6 +238,12 @@ fn within_limits(parts: &Parts, limits: &Limits) -> Result<(), (Code, &'static s
         return Err((Code::HeadersTooLarge, "cookie-bytes"));
     }
     Ok(())
+}
+
+/// Methods are told apart by case (RFC 9110 §9.1), but not by every application: `get` is nobody's.
+pub(super) fn may_be_forwarded(method: &Method) -> bool {
+    !matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK")
+        && !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// One `Host` field (RFC 9112 §3.2), which an absolute-form target must agree with.

@@ -67,6 +67,7 @@ mod recovery;
 mod refresh;
 mod refresh_faults;
 mod refreshed_id_token;
+mod request_target;
 mod return_path;
 mod routing;
 mod secrets_in_logs;
