@@ -83,4 +83,5 @@ mod token_lifetime;
 mod trusted_proxies;
 mod upstream_faults;
 mod userinfo;
+mod views;
 mod web_socket;

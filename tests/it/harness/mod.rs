@@ -24,12 +24,15 @@ pub mod peer_process;
 pub mod peer_stage;
 pub mod provider;
 pub mod raw;
+pub mod real_servers;
 pub mod received;
 pub mod scripted_server;
+pub mod seeded;
 pub mod signing;
 pub mod site;
 pub mod spelled_out;
 pub mod step_up_stage;
+pub mod target_grammar;
 pub mod upstream;
 
 use std::time::Duration;

@@ -1,0 +1,3 @@
+module vestibule.test/views
+
+go 1.21
