@@ -51,6 +51,8 @@ impl Pattern {
         };
         let rest = path.strip_prefix('/').ok_or(InvalidPattern::NotAPath)?;
         let (rest, open) = match rest.strip_suffix("/**") {
+            // `//**` has an empty segment.
+            Some("") => return Err(InvalidPattern::NotCanonical),
             Some(prefix) => (prefix, true),
             None if rest == "**" => return Ok(Self { method, segments: Vec::new(), open: true }),
             None => (rest, false),
@@ -181,6 +183,7 @@ mod tests {
             "/a**",
             "/../x",
             "/a//b",
+            "//**",
             "/a;b",
             "/a%2fb",
             "get /x",
