@@ -33,9 +33,13 @@ pub(super) async fn fields(inbound: Inbound) -> Option<Vec<(String, String)>> {
     {
         return None;
     }
-    let whole = read(body, LIMIT).await?;
-    // What is no UTF-8 could not be posted again as it was.
-    let text = std::str::from_utf8(&whole).ok()?;
+    decode(&read(body, LIMIT).await?)
+}
+
+/// The fields of a URL-encoded form; `None` for what could not be posted again as it was, or is too much.
+#[must_use]
+pub fn decode(body: &[u8]) -> Option<Vec<(String, String)>> {
+    let text = std::str::from_utf8(body).ok()?;
     let fields: Vec<(String, String)> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
     // Neither could what was no text in the form, nor a NUL, which no page can hold.
     let lost = |text: &str| text.contains(['\u{fffd}', '\0']);
