@@ -4,6 +4,8 @@ use std::str;
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Version};
+use vestibule::gateway::provenance::Provenance;
+use vestibule::server::trusted_proxies::TrustedProxies;
 use vestibule::upstream::managed::{FIXED_NAMES, FIXED_PREFIXES};
 use vestibule::upstream::{ManagedSet, WebSocketHandshake};
 
@@ -74,4 +76,32 @@ pub fn web_socket_handshake(bytes: &[u8]) {
         }
         Err(_) => assert!(!protocols.is_empty()),
     }
+}
+
+/// A field a line, after the name `f` (`Forwarded`), `x` (`X-Forwarded-For`) or `p` (`X-Forwarded-Proto`): whatever a
+/// proxy passes on, every address but the first is a trusted proxy's, and what stands to the left of the first that is
+/// none changes nothing.
+pub fn forwarded(bytes: &[u8]) {
+    let (Ok(peer), Ok(network)) = ("10.0.0.1".parse(), "10.0.0.0/8".parse()) else { return };
+    let proxies = TrustedProxies::new(vec![network], false);
+    let mut headers = HeaderMap::new();
+    for line in bytes.split(|byte| *byte == b'\n').take(20) {
+        let Some((name, value)) = line.split_first() else { continue };
+        let name = match name {
+            b'f' => "forwarded",
+            b'x' => "x-forwarded-for",
+            b'p' => "x-forwarded-proto",
+            _ => continue,
+        };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    let told = Provenance::read(&headers, Some(peer), &proxies);
+    assert!(told.is_trusted());
+    assert_eq!(told.peer(), Some(peer));
+    assert!(told.hops().iter().skip(1).all(|hop| proxies.trusts(*hop)), "{:?}", told.hops());
+    assert_eq!(told.user_agent(), told.hops().first().copied());
+    let stranger = Provenance::read(&headers, Some(peer), &TrustedProxies::default());
+    assert_eq!((stranger.address(), stranger.user_agent(), stranger.is_plain_http()), (Some(peer), None, false));
 }

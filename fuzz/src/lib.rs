@@ -34,6 +34,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("configuration", configuration::configuration),
     ("cookie_header", cookies::cookie_header),
     ("form", messages::form),
+    ("forwarded", headers::forwarded),
     ("header_folding", headers::header_folding),
     ("host", paths::host),
     ("id_token", tokens::id_token),
