@@ -312,6 +312,35 @@ async fn the_rules_are_those_of_the_proxied_path() {
 }
 
 #[tokio::test]
+async fn jw_27_a_page_that_wants_a_stronger_login_leads_there() {
+    let stage = Stage::with(|setup| {
+        setup.listen = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+        let rule = "[[upstream.rule]]\npath = \"/wiki/admin/**\"\nstep_up = { acr = \"mfa\" }";
+        setup.more = format!("[[upstream]]\nname = \"wiki\"\npath = \"/wiki\"\nforward_auth = true\n{rule}");
+    })
+    .await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    let described = ["X-Original-Method: GET", "X-Original-URI: /wiki/admin/users?x=1", &cookie];
+    let program = ask(&stage.gateway, "GET /oauth2/auth?on_401=redirect", &described).await;
+    assert_eq!((program.status, program.header("x-vestibule-login")), (403, None));
+    let navigation = with(&described, &NAVIGATION);
+    let told = ask(&stage.gateway, "GET /oauth2/auth", &navigation).await;
+    assert_eq!(told.status, 403);
+    assert_eq!(told.header("x-vestibule-login"), Some("/oauth2/start?rd=%2Fwiki%2Fadmin%2Fusers%3Fx%3D1"));
+    let sent = ask(&stage.gateway, "GET /oauth2/auth?on_401=redirect", &navigation).await;
+    assert_eq!(sent.status, 303);
+    let there = url::Url::parse(sent.header("location").unwrap()).unwrap();
+    assert!(there.query_pairs().any(|(name, value)| name == "acr_values" && value == "mfa"), "{there}");
+    // And the link of the first answer asks for the same.
+    let begun = stage.browser.navigate_once(&stage.url(told.header("x-vestibule-login").unwrap())).await;
+    let there = begun.hops.last().unwrap().location().unwrap();
+    assert!(there.query_pairs().any(|(name, value)| name == "acr_values" && value == "mfa"), "{there}");
+    let outside = ["X-Original-Method: GET", "X-Original-URI: /wiki/page", &cookie];
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &outside).await.status, 200);
+}
+
+#[tokio::test]
 async fn cb_21_a_request_that_came_in_clear_is_not_allowed() {
     let stage = stage().await;
     stage.log_in().await;

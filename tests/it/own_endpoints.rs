@@ -197,7 +197,7 @@ async fn what_is_no_endpoint_is_404_and_never_reaches_an_application() {
     let ours = pair(&session_cookie(&stage.browser));
     let hits = stage.upstream.hits();
     for path in
-        ["/oauth2", "/oauth2/", "/oauth2/auth", "/oauth2/userinfo/", "/oauth2/Start", "/oauth2/jwks", "/oauth2/x"]
+        ["/oauth2", "/oauth2/", "/oauth2/authx", "/oauth2/userinfo/", "/oauth2/Start", "/oauth2/jwks", "/oauth2/x"]
     {
         for method in ["GET", "POST"] {
             let headers = [("Cookie", &*ours), ("Sec-Fetch-Site", "same-origin")];
