@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::secret::ClientSecret;
 
 /// How the gateway identifies itself at the token endpoint (RFC 6749 §2.3).
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ClientAuthentication {
     /// `client_secret_basic`: HTTP Basic, both halves form-urlencoded first.
     SecretBasic(ClientSecret),

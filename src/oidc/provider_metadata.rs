@@ -13,7 +13,7 @@ use crate::oidc::json::{self, JsonError};
 use crate::oidc::pkce;
 
 /// Endpoints written in the configuration; each wins over the discovered one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Where the browser is sent (RFC 6749 §3.1).
     pub authorization: Option<Url>,

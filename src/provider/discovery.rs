@@ -1,6 +1,8 @@
-//! Discovery in the background: until it succeeds, then once an hour under the pins of the first document.
+//! Discovery in the background: until it succeeds, then once an hour under the pins of the first document
+//! since the start or the last reload.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use url::Url;
@@ -60,7 +62,10 @@ impl Provider {
                     backoff::exponential(FIRST_WAIT, failures - 1, LONGEST_WAIT)
                 }
             };
-            tokio::time::sleep(backoff::jittered(wait, &*self.parts.entropy)).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff::jittered(wait, &*self.parts.entropy)) => {}
+                () = self.look_again.notified() => {}
+            }
         }
     }
 
@@ -111,6 +116,7 @@ impl Provider {
                 tracing::info!(event = "provider.ready", provider = label);
                 metadata
             }
+            Some(_) if self.unpinned.load(Ordering::Acquire) => metadata,
             Some(current) => {
                 let (metadata, kept) = metadata.pinned_to(&current);
                 for pinned in kept {
@@ -138,6 +144,7 @@ impl Provider {
                 metadata
             }
         };
+        self.unpinned.store(false, Ordering::Release);
         self.metadata.store(Some(Arc::new(metadata)));
         self.ready.send_replace(true);
     }

@@ -84,6 +84,11 @@ pub(crate) struct KeySource<'a> {
 }
 
 impl KeyCache {
+    /// Begins with the keys that another cache of the same provider has.
+    pub(crate) fn inheriting(before: &Self) -> Self {
+        Self { current: ArcSwapOption::new(before.current.load_full()), ..Self::default() }
+    }
+
     /// The keys to verify with.
     ///
     /// # Errors

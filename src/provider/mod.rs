@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use url::Url;
 
 use crate::clock::Clock;
@@ -91,6 +92,9 @@ pub struct Provider {
     metadata: ArcSwapOption<ProviderMetadata>,
     keys: KeyCache,
     ready: watch::Sender<bool>,
+    /// The next document names the hosts anew: somebody has reloaded the configuration.
+    unpinned: AtomicBool,
+    look_again: Notify,
 }
 
 impl fmt::Debug for Provider {
@@ -105,17 +109,58 @@ impl Provider {
     /// # Errors
     /// [`ProviderError`].
     pub fn new(settings: ProviderSettings, parts: ProviderParts) -> Result<Arc<Self>, ProviderError> {
+        Self::compose(settings, parts, None)
+    }
+
+    /// Sets up what takes the place of `before`. Where both mean the same server, metadata and keys are taken over, so
+    /// that no login has to wait; the next document names the hosts anew.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub fn succeeding(
+        before: &Self,
+        settings: ProviderSettings,
+        parts: ProviderParts,
+    ) -> Result<Arc<Self>, ProviderError> {
+        let (old, new) = (&before.settings, &settings);
+        let same_server =
+            old.issuer == new.issuer && old.endpoints == new.endpoints && old.plain_http == new.plain_http;
+        Self::compose(settings, parts, Some(before).filter(|_| same_server))
+    }
+
+    fn compose(
+        settings: ProviderSettings,
+        parts: ProviderParts,
+        before: Option<&Self>,
+    ) -> Result<Arc<Self>, ProviderError> {
         let transport = Transport::new(&settings, &parts)?;
         let (discovery_url, metadata) = match &settings.issuer {
-            Some(issuer) => (Some(provider_metadata::discovery_url(issuer, settings.plain_http)?), None),
+            Some(issuer) => {
+                let url = provider_metadata::discovery_url(issuer, settings.plain_http)?;
+                (Some(url), before.and_then(|before| before.metadata.load_full()))
+            }
             None => {
                 let metadata = ProviderMetadata::by_hand(&settings.endpoints, settings.plain_http)?;
                 (None, Some(Arc::new(metadata)))
             }
         };
-        let ready = watch::Sender::new(metadata.is_some());
-        let (metadata, keys) = (ArcSwapOption::new(metadata), KeyCache::default());
-        Ok(Arc::new(Self { settings, parts, transport, discovery_url, metadata, keys, ready }))
+        Ok(Arc::new(Self {
+            transport,
+            discovery_url,
+            ready: watch::Sender::new(metadata.is_some()),
+            metadata: ArcSwapOption::new(metadata),
+            keys: before.map(|before| KeyCache::inheriting(&before.keys)).unwrap_or_default(),
+            unpinned: AtomicBool::new(before.is_some()),
+            look_again: Notify::new(),
+            settings,
+            parts,
+        }))
+    }
+
+    /// Has the metadata fetched now, and takes the hosts it names as those of a first document.
+    pub fn rediscover(&self) {
+        self.unpinned.store(true, Ordering::Release);
+        self.look_again.notify_one();
     }
 
     /// What it was set up with.

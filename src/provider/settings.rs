@@ -13,7 +13,7 @@ pub use crate::oidc::provider_metadata::Endpoints;
 pub const CONCURRENT_CALLS: usize = 64;
 
 /// One provider.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct ProviderSettings {
     /// NAME of `[providers.NAME]`; `None` for the single `[provider]`.
     pub name: Option<String>,

@@ -63,7 +63,7 @@ use exchange::Exchange;
 use request::RequestComposer;
 use request_body::RequestBody;
 use response::{PublicOrigin, ResponseFilter};
-use settings::{UpstreamSettings, UpstreamTimeouts};
+use settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
 
 /// How long an idle connection is kept: below the keep-alive of most servers, so that few are found closed.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -74,6 +74,7 @@ const SESSION_LOOK: Duration = Duration::from_secs(5);
 /// One application and its connections.
 pub struct Upstream {
     name: String,
+    connection: Connection,
     composer: RequestComposer,
     timeouts: UpstreamTimeouts,
     needs_access_token: bool,
@@ -81,6 +82,20 @@ pub struct Upstream {
     via: Via,
     tunnels: IntGauge,
     client: Client<Connector, RequestBody>,
+}
+
+/// Everything by which a connection to an application is made: the pool serves as long as it stays the same.
+#[derive(PartialEq)]
+struct Connection {
+    target: Target,
+    tls: UpstreamTls,
+    deadline: Duration,
+}
+
+impl Connection {
+    fn of(settings: &UpstreamSettings) -> Self {
+        Self { target: settings.target.clone(), tls: settings.tls.clone(), deadline: settings.timeouts.connect }
+    }
 }
 
 impl fmt::Debug for Upstream {
@@ -110,8 +125,40 @@ impl Upstream {
             .set_host(false)
             .http1_preserve_header_case(true)
             .build(Connector::new(settings)?);
+        Self::with_client(settings, managed, via, tunnels, assertion, client)
+    }
+
+    /// Sets up what takes the place of `before`. Connections that are open go on serving unless they are made in
+    /// another manner now.
+    ///
+    /// # Errors
+    /// [`InvalidUpstream`].
+    pub fn succeeding(
+        before: &Self,
+        settings: &UpstreamSettings,
+        managed: Arc<ManagedSet>,
+        via: Via,
+        tunnels: IntGauge,
+        assertion: Option<IdentityAssertion>,
+    ) -> Result<Arc<Self>, InvalidUpstream> {
+        if before.connection == Connection::of(settings) {
+            Self::with_client(settings, managed, via, tunnels, assertion, before.client.clone())
+        } else {
+            Self::new(settings, managed, via, tunnels, assertion)
+        }
+    }
+
+    fn with_client(
+        settings: &UpstreamSettings,
+        managed: Arc<ManagedSet>,
+        via: Via,
+        tunnels: IntGauge,
+        assertion: Option<IdentityAssertion>,
+        client: Client<Connector, RequestBody>,
+    ) -> Result<Arc<Self>, InvalidUpstream> {
         let composer = RequestComposer::new(settings, &managed, assertion)?;
         Ok(Arc::new(Self {
+            connection: Connection::of(settings),
             name: settings.name.clone(),
             timeouts: settings.timeouts,
             needs_access_token: composer.identity_headers().use_access_token(),

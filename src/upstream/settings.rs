@@ -33,7 +33,7 @@ pub enum Target {
 }
 
 /// How the upstream's certificate is judged.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Certificates of `ca_file`; when there are any, they alone are trusted.
     pub ca_certificates: Vec<CertificateDer<'static>>,

@@ -133,6 +133,59 @@ async fn di_06_and_di_08_later_documents_are_pinned_to_the_first() {
 }
 
 #[tokio::test]
+async fn di_06_a_reload_takes_the_next_document_as_a_first_one_and_pins_to_it() {
+    let server = TestServer::openid().await;
+    let provider = server.ready_provider().await;
+    server.on_discovery(|document| document["authorization_endpoint"] = "https://moved.example/auth".into());
+    provider.rediscover();
+    // One that cannot be used is none, and the pins are lifted until one can.
+    server.on(DOCUMENT, |_| Reply::status(503, ""));
+    assert!(server.discover(&provider).await.is_err());
+    assert!(redirect(&provider).unwrap().starts_with(&server.url("/auth").to_string()));
+    server.on_discovery(|document| document["authorization_endpoint"] = "https://moved.example/auth".into());
+    server.discover(&provider).await.unwrap();
+    assert!(redirect(&provider).unwrap().starts_with("https://moved.example/auth"));
+    server.on_discovery(|document| document["authorization_endpoint"] = "https://again.example/auth".into());
+    server.discover(&provider).await.unwrap();
+    assert!(redirect(&provider).unwrap().starts_with("https://moved.example/auth"));
+    assert_eq!(*server.observer.rejected.lock().unwrap(), ["endpoint-moved"]);
+}
+
+#[tokio::test]
+async fn a_reload_does_not_wait_for_the_hourly_look() {
+    let server = TestServer::openid().await;
+    let provider = server.provider();
+    let task = tokio::spawn(Arc::clone(&provider).run());
+    provider.ready().await;
+    server.on_discovery(|document| document["authorization_endpoint"] = "https://moved.example/auth".into());
+    provider.rediscover();
+    let moved = async {
+        while !redirect(&provider).unwrap().starts_with("https://moved.example/auth") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), moved).await.unwrap();
+    task.abort();
+}
+
+#[tokio::test]
+async fn what_takes_a_providers_place_is_ready_at_once_where_the_server_is_the_same() {
+    let server = TestServer::openid().await;
+    let before = server.ready_provider().await;
+    let mut settings = server.settings();
+    settings.client_id = "another".to_owned();
+    let same = Provider::succeeding(&before, settings, server.parts()).unwrap();
+    assert!(same.is_ready() && redirect(&same).unwrap().contains("client_id=another"));
+    let mut settings = server.settings();
+    settings.issuer = Some("https://id.example.com".to_owned());
+    let other = Provider::succeeding(&before, settings, server.parts()).unwrap();
+    assert!(!other.is_ready() && redirect(&other).is_err());
+    let mut settings = server.settings();
+    settings.endpoints.token = Some(server.url("/elsewhere"));
+    assert!(!Provider::succeeding(&before, settings, server.parts()).unwrap().is_ready());
+}
+
+#[tokio::test]
 async fn the_logout_goes_to_the_providers_own_place() {
     let server = TestServer::openid().await;
     let provider = server.ready_provider().await;

@@ -5,6 +5,7 @@ mod answers;
 mod failures;
 mod requests;
 mod streaming;
+mod successor;
 mod transports;
 mod websocket;
 
