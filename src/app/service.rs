@@ -29,7 +29,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub fn serve(loaded: Loaded) -> Result<(), StartError> {
-    let Loaded { settings, warnings } = loaded;
+    let Loaded { settings, warnings, .. } = loaded;
     let metrics = Arc::new(Metrics::new());
     let (world, sinks) = world(&settings.log, &metrics)?;
     for warning in &warnings {

@@ -36,6 +36,7 @@ mod section;
 mod session;
 mod session_keys;
 mod setting;
+mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -48,10 +49,12 @@ pub use keys::{ALL as ALL_KEYS, Keys};
 pub use problem::{Position, Problem, Severity};
 pub use registration::{Registration, registrations};
 pub use session_keys::{EXAMPLE_KEY, generate_key};
+pub use sources::Sources;
 
 use reading::Reading;
 use section::Section;
 use setting::Setting;
+use sources::Recording;
 use upstream::Surroundings;
 
 /// A configuration that can be used.
@@ -61,6 +64,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What an operator should know about them.
     pub warnings: Vec<Problem>,
+    /// The files they come from.
+    pub sources: Sources,
 }
 
 /// Everything that is wrong with a configuration, in the order of the file.
@@ -68,9 +73,16 @@ pub struct Loaded {
 pub struct ConfigError {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    sources: Sources,
 }
 
 impl ConfigError {
+    /// The files that were read until the configuration was refused.
+    #[must_use]
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// The problems for which the file is refused; never empty.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
@@ -101,8 +113,21 @@ impl fmt::Display for ConfigError {
 /// # Errors
 /// [`ConfigError`] with every problem of the file, or the one for which it cannot be read.
 pub fn load(path: &Path, environment: &dyn Environment, entropy: &dyn Entropy) -> Result<Loaded, ConfigError> {
+    let recording = Recording::new(environment);
+    finish(read(path, &recording, entropy), recording.sources(Some(path)))
+}
+
+/// What is wrong, before it is known which files have been read.
+struct Refused {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+type Read = Result<(Settings, Vec<Problem>), Refused>;
+
+fn read(path: &Path, environment: &dyn Environment, entropy: &dyn Entropy) -> Read {
     let name = path.display().to_string();
-    let refuse = |message: &str, help: &str| ConfigError {
+    let refuse = |message: &str, help: &str| Refused {
         problems: vec![Problem::of_file(&name, message.to_owned(), help.to_owned())],
         warnings: Vec::new(),
     };
@@ -113,7 +138,7 @@ pub fn load(path: &Path, environment: &dyn Environment, entropy: &dyn Entropy) -
         _ => refuse("the file cannot be read", ""),
     })?;
     let text = std::str::from_utf8(&file.bytes).map_err(|_| refuse("the file is not UTF-8 text", ""))?;
-    parse(text, path, path.parent().unwrap_or(Path::new("")), environment, entropy)
+    check(text, path, path.parent().unwrap_or(Path::new("")), environment, entropy)
 }
 
 /// Reads and checks the text of a configuration; relative paths in it are meant from `directory`, and `file` is what
@@ -128,6 +153,18 @@ pub fn parse(
     environment: &dyn Environment,
     entropy: &dyn Entropy,
 ) -> Result<Loaded, ConfigError> {
+    let recording = Recording::new(environment);
+    finish(check(text, file, directory, &recording, entropy), recording.sources(None))
+}
+
+fn finish(read: Read, sources: Sources) -> Result<Loaded, ConfigError> {
+    match read {
+        Ok((settings, warnings)) => Ok(Loaded { settings, warnings, sources }),
+        Err(Refused { problems, warnings }) => Err(ConfigError { problems, warnings, sources }),
+    }
+}
+
+fn check(text: &str, file: &Path, directory: &Path, environment: &dyn Environment, entropy: &dyn Entropy) -> Read {
     let file = file.display().to_string();
     // TOML knows no byte order mark, but editors do.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -143,17 +180,17 @@ pub fn parse(
         if problems.is_empty() {
             problems.push(Problem::of_file(&file, "the file has no usable public_url".to_owned(), String::new()));
         }
-        return Err(ConfigError { problems, warnings });
+        return Err(Refused { problems, warnings });
     };
     if !settings.session_keys_configured {
         // The store does not outlive the process, so that nothing is lost with this key.
         let Ok(key) = session_keys::key_for_this_run(entropy) else {
             let message = "no session key can be made: the system gives no randomness".to_owned();
-            return Err(ConfigError { problems: vec![Problem::of_file(&file, message, String::new())], warnings });
+            return Err(Refused { problems: vec![Problem::of_file(&file, message, String::new())], warnings });
         };
         settings.session.keys.push(key);
     }
-    Ok(Loaded { settings, warnings })
+    Ok((settings, warnings))
 }
 
 /// Reads every section; what is wrong has been reported, and then the result is of no use.
