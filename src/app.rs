@@ -2,13 +2,18 @@
 //!
 //! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
 
+mod assembly;
 mod core_dumps;
 mod demonstration;
+mod follow;
 mod notify_socket;
 mod observers;
 mod online;
+mod reload;
+mod restart;
 mod service;
 mod signing;
+mod watch;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
@@ -25,30 +31,32 @@ use crate::admin::probe::Probe;
 use crate::admin::readiness::Readiness;
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy, NoEntropy};
-use crate::gateway::route::{KnownProvider, Route, RouteTable};
+use crate::gateway::Gateway;
 use crate::gateway::settings::Settings;
-use crate::gateway::{Gateway, GatewayParts};
-use crate::provider::{Provider, ProviderError, ProviderParts};
+use crate::provider::ProviderError;
 use crate::server::settings::{ListenSettings, SharedLimits};
 use crate::server::{self, ListenError, Listener, Shutdown};
 use crate::session::SessionError;
+use crate::session::Sessions;
 use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::memory::MemoryStore;
-use crate::session::{RegisteredClient, Sessions};
 use crate::signing_key::SigningFailed;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::request_id::RequestIds;
-use crate::upstream::{InvalidUpstream, ManagedSet, Upstream, Via};
+use crate::upstream::{InvalidUpstream, Via};
 
 pub use core_dumps::forbid_core_dumps;
 pub use demonstration::{DemoError, demo};
 pub use notify_socket::{NotifySocket, ServiceState};
 pub use online::{OnlineResult, check_online};
+pub use reload::{ReloadError, Reloaded};
 pub use service::serve;
 
-use observers::{Connections, Providers};
+use assembly::{Assembly, Lasting};
+use observers::Connections;
+use reload::Reloader;
 
 /// How long revocations that are under way may take at the end.
 const LAST_CALLS: Duration = Duration::from_secs(3);
@@ -137,14 +145,19 @@ impl fmt::Debug for World {
 }
 
 /// A gateway that runs; dropping it stops everything at once.
-#[derive(Debug)]
 pub struct Running {
     sessions: Arc<Sessions>,
     readiness: Arc<Readiness>,
-    gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
     shutdown: Shutdown,
     public: JoinSet<()>,
     background: JoinSet<()>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Running").field("readiness", &self.readiness).finish_non_exhaustive()
+    }
 }
 
 impl Running {
@@ -160,6 +173,14 @@ impl Running {
         &self.readiness
     }
 
+    /// Puts another configuration in the place of the one in force. Whatever fails, the one in force stays.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub async fn reload(&self, settings: Settings) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload(settings).await
+    }
+
     /// Unready first, then the drain delay for load balancers to notice (none `at_once`), then no new connections;
     /// returns when the last request has ended or the deadline has passed.
     pub async fn shut_down(mut self, at_once: bool) {
@@ -170,7 +191,7 @@ impl Running {
             self.shutdown.begin();
         }
         while self.public.join_next().await.is_some() {}
-        self.gateway.settle(LAST_CALLS).await;
+        self.reloader.current().load_full().settle(LAST_CALLS).await;
         self.background.shutdown().await;
     }
 }
@@ -190,85 +211,47 @@ pub async fn start(settings: Settings, listeners: Listeners, world: World) -> Re
 /// # Errors
 /// As of [`start`].
 pub async fn start_with_store(
-    settings: Settings,
+    mut settings: Settings,
     listeners: Listeners,
     world: World,
     store: Arc<dyn SessionStore>,
 ) -> Result<Running, StartError> {
-    let Settings { public_url, endpoint_prefix, listen, log, pages, session, cookie, providers, routes, .. } = settings;
-    let World { clock, entropy, metrics, access_log } = world;
-    let endpoints = format!("{}{endpoint_prefix}", public_url.path());
+    let (limits, grace) = (SharedLimits::new(settings.listen.limits), settings.listen.startup_grace);
+    let metrics = Arc::clone(&world.metrics);
     let readiness = Arc::new(Readiness::new());
     let shutdown = Shutdown::default();
     let mut background = JoinSet::new();
 
     readiness.condition("store").set(true);
-    let clients = routes.iter().filter_map(|route| {
-        let provider = providers.get(route.provider)?;
-        let (issuer, client_id) = (provider.issuer_name().to_owned(), provider.client_id.clone());
-        Some((route.host.clone(), RegisteredClient { issuer, client_id }))
-    });
+    let clients = assembly::clients(&settings);
     let sessions = Sessions::new(
-        session,
-        public_url.namespace(),
-        clients.collect(),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
+        &mut settings.session,
+        settings.public_url.namespace(),
+        clients,
+        Arc::clone(&world.clock),
+        Arc::clone(&world.entropy),
         store,
     )?;
+    if !settings.session_keys_configured {
+        sessions.keep_own_key();
+    }
     background.spawn(Arc::clone(&sessions).run());
 
-    let observer = Arc::new(Providers::new(&metrics, &readiness, &providers));
-    let mut known = Vec::new();
-    for settings in providers {
-        let counted = metrics.provider(settings.label());
-        let parts = ProviderParts {
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            observer: Arc::clone(&observer) as Arc<_>,
-        };
-        let provider = Provider::new(settings, parts)?;
-        background.spawn(Arc::clone(&provider).run());
-        known.push(Arc::new(KnownProvider { provider, metrics: counted }));
-    }
-
-    let names = routes.iter().flat_map(|route| route.upstream.headers.iter().map(|(name, _)| name));
-    let managed = Arc::new(ManagedSet::new(names).counted_by(metrics.headers_stripped.clone()));
-    let via = Via::draw(entropy.as_ref())?;
-    let jwk_set = signing::published(sessions.key_ring(), &routes)?;
-    let mut table = RouteTable::new(endpoints);
-    for route in routes {
-        // The configuration gives every route a provider that is there.
-        let Some(known) = known.get(route.provider).map(Arc::clone) else { continue };
-        let assertion = signing::assertion(sessions.key_ring(), &route, &public_url, &clock, &entropy)?;
-        let (managed, via) = (Arc::clone(&managed), via.clone());
-        let upstream = Upstream::new(&route.upstream, managed, via, metrics.tunnels.clone(), assertion)?;
-        let counted = metrics.upstream(&route.upstream.name);
-        table.add(Route::new(route, upstream, known, counted));
-    }
-
-    let (limits, trusted_proxies) = (listen.limits, listen.trusted_proxies);
-    let shared_limits = SharedLimits::new(limits);
-    let gateway = Gateway::new(GatewayParts {
-        jwk_set,
-        pages,
-        public_url,
-        limits,
-        trusted_proxies,
-        cookie,
-        log_user: log.user,
-        routes: table,
+    let lasting = Lasting {
+        readiness: Arc::clone(&readiness),
+        limits: limits.clone(),
         sessions: Arc::clone(&sessions),
-        metrics: Arc::clone(&metrics),
-        access_log,
-        request_ids: RequestIds::new(entropy::draw(entropy.as_ref())?),
-        clock,
-        entropy,
-    });
-    background.spawn(sweep(Arc::clone(&gateway), Arc::clone(&sessions), Arc::clone(&metrics)));
-    let answering = Arc::clone(&gateway);
+        request_ids: Arc::new(RequestIds::new(entropy::draw(world.entropy.as_ref())?)),
+        via: Via::draw(world.entropy.as_ref())?,
+        world,
+    };
+    let assembly = Assembly::build(&lasting, settings, sessions.rules(), None)?;
+    let known = assembly.providers.clone();
+    let reloader = Arc::new(Reloader::new(lasting, assembly));
+    background.spawn(sweep(reloader.current(), Arc::clone(&sessions), Arc::clone(&metrics)));
+    let current = reloader.current();
     let service = tower::service_fn(move |request| {
-        let gateway = Arc::clone(&answering);
+        let gateway = current.load_full();
         async move {
             // A defect on the way of one request is that request's alone.
             let answered = AssertUnwindSafe(gateway.respond(request)).catch_unwind().await;
@@ -280,18 +263,18 @@ pub async fn start_with_store(
     public.spawn(server::serve(
         listeners.public,
         service,
-        shared_limits.clone(),
+        limits.clone(),
         Arc::clone(&connections) as Arc<_>,
         shutdown.clone(),
     ));
     let probe = Probe::new(Arc::clone(&readiness), metrics);
-    background.spawn(server::serve(listeners.probe, probe, shared_limits, connections, Shutdown::default()));
+    background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
 
-    let (ready, grace) = (Arc::clone(&readiness), listen.startup_grace);
+    let ready = Arc::clone(&readiness);
     background.spawn(async move {
         let all = async {
-            for known in &known {
-                known.provider.ready().await;
+            for running in &known {
+                running.known.provider.ready().await;
             }
         };
         // A provider that is away does not keep the public paths and the live sessions down for ever.
@@ -299,15 +282,15 @@ pub async fn start_with_store(
         ready.set_ready();
         std::future::pending::<()>().await;
     });
-    Ok(Running { sessions, readiness, gateway, shutdown, public, background })
+    Ok(Running { sessions, readiness, reloader, shutdown, public, background })
 }
 
-async fn sweep(gateway: Arc<Gateway>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) {
+async fn sweep(current: Arc<ArcSwap<Gateway>>, sessions: Arc<Sessions>, metrics: Arc<Metrics>) {
     let mut interval = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         interval.tick().await;
         sessions.sweep().await;
-        gateway.tell_of_passed();
+        current.load_full().tell_of_passed();
         metrics.sessions_live.set(i64::try_from(sessions.live_sessions()).unwrap_or(i64::MAX));
     }
 }

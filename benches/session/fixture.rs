@@ -32,7 +32,7 @@ pub fn store(clock: &Arc<dyn Clock>) -> Arc<dyn SessionStore> {
 
 /// Sessions over a store, with nothing in their cache, under the key that is made of this byte.
 pub fn sessions(store: &Arc<dyn SessionStore>, clock: &Arc<dyn Clock>, key: u8) -> Arc<Sessions> {
-    let settings = SessionSettings {
+    let mut settings = SessionSettings {
         store: StoreSettings::Memory { max_sessions: 4_000_000 },
         lifetime: LIFETIME,
         idle_timeout: Duration::from_secs(3600),
@@ -41,7 +41,8 @@ pub fn sessions(store: &Arc<dyn SessionStore>, clock: &Arc<dyn Clock>, key: u8) 
     };
     let client = RegisteredClient { issuer: ISSUER.into(), client_id: CLIENT_ID.into() };
     let (namespace, clients) = ("https://wiki.example.com".to_owned(), [(host(), client)].into());
-    Sessions::new(settings, namespace, clients, Arc::clone(clock), Arc::new(SystemEntropy), Arc::clone(store)).unwrap()
+    Sessions::new(&mut settings, namespace, clients, Arc::clone(clock), Arc::new(SystemEntropy), Arc::clone(store))
+        .unwrap()
 }
 
 /// The login of one person more.

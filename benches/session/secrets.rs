@@ -26,7 +26,8 @@ fn login_cookie() -> f64 {
     let clock = fixture::system_clock();
     let sessions = fixture::sessions(&fixture::store(&clock), &clock, 1);
     let host = fixture::host();
-    let place = sessions.login_place(&host);
+    let rules = sessions.rules();
+    let place = rules.login_place(&host);
     let good = LoginCookie::draw(&SystemEntropy).unwrap().encode(place);
     // 46 bytes are covered by the code of 32 bytes after them: it begins in character 61 and ends with the last.
     let [early, late] = [62, 103].map(|place| changed(&good, place));
@@ -45,7 +46,8 @@ fn attempt() -> f64 {
     let clock = fixture::system_clock();
     let sessions = fixture::sessions(&fixture::store(&clock), &clock, 1);
     let host = fixture::host();
-    let place = sessions.login_place(&host);
+    let rules = sessions.rules();
+    let place = rules.login_place(&host);
     let ours = LoginCookie::draw(&SystemEntropy).unwrap();
     let home = ReturnTo::home(&PublicUrl::parse("https://wiki.example.com").unwrap());
     let flow = Flow::Login { interactive: false };
@@ -63,7 +65,7 @@ fn attempt() -> f64 {
         let unverified = UnverifiedAttempt::open(place, started.state.as_bytes()).unwrap();
         let shown = if is_late { &late } else { &early };
         let begun = Instant::now();
-        let bound = unverified.bound_to(shown, sessions.key_ring(), clock.now());
+        let bound = unverified.bound_to(shown, rules.key_ring(), clock.now());
         let took = begun.elapsed().as_nanos();
         assert!(bound.is_err());
         took

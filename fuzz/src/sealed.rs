@@ -155,7 +155,7 @@ fn new_session() -> NewSession<'static> {
 fn sessions() -> (Arc<Sessions>, Arc<MemoryStore>) {
     let clock = Arc::new(ManualClock::at(NOW)) as Arc<dyn Clock>;
     let store = Arc::new(MemoryStore::new(8, Arc::clone(&clock)));
-    let settings = SessionSettings {
+    let mut settings = SessionSettings {
         store: StoreSettings::Memory { max_sessions: 8 },
         lifetime: 10 * HOUR,
         idle_timeout: HOUR,
@@ -165,7 +165,7 @@ fn sessions() -> (Arc<Sessions>, Arc<MemoryStore>) {
     let client = RegisteredClient { issuer: ISSUER.to_owned(), client_id: "gateway".to_owned() };
     let clients = HashMap::from([(the_host().clone(), client)]);
     let shared = Arc::clone(&store) as Arc<dyn SessionStore>;
-    (Sessions::new(settings, NAMESPACE.to_owned(), clients, clock, Arc::new(Fixed), shared).unwrap(), store)
+    (Sessions::new(&mut settings, NAMESPACE.to_owned(), clients, clock, Arc::new(Fixed), shared).unwrap(), store)
 }
 
 /// A process that finds `sealed` in its store.

@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::telemetry::metrics::Metrics;
 
-use super::readiness::{Phase, Readiness};
+use super::readiness::{InForce, Phase, Readiness};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -63,8 +63,22 @@ impl Probe {
         }
         let conditions: Map<String, Value> =
             self.readiness.conditions().into_iter().map(|(name, there)| (name, Value::Bool(there))).collect();
-        response(status, JSON, json!({ "status": phase, "conditions": conditions }).to_string())
+        let mut told = json!({ "status": phase, "conditions": conditions });
+        if let (Some(in_force), Some(told)) = (self.readiness.in_force(), told.as_object_mut()) {
+            told.insert("configuration".to_owned(), describe(&in_force));
+        }
+        response(status, JSON, told.to_string())
     }
+}
+
+fn describe(in_force: &InForce) -> Value {
+    let since = i64::try_from(in_force.since.as_seconds()).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    json!({
+        "digest": in_force.digest,
+        "generation": in_force.generation,
+        "since": since.map(|since| since.to_string()),
+        "newer_refused": in_force.refused,
+    })
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
@@ -97,6 +111,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::clock::Timestamp;
 
     fn probe() -> Probe {
         Probe::new(Arc::new(Readiness::new()), Arc::new(Metrics::new()))
@@ -142,6 +157,25 @@ mod tests {
         assert_eq!(status, 200);
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body, json!({ "status": "ready", "conditions": { "store": true, "provider corp": false } }));
+    }
+
+    #[tokio::test]
+    async fn ad_08_the_configuration_in_force_is_a_digest_and_a_time() {
+        let probe = probe();
+        probe.readiness.set_ready();
+        probe.readiness.set_in_force("0123456789ab".to_owned(), Timestamp::from_seconds(1_800_000_000));
+        let told = |body: String| serde_json::from_str::<Value>(&body).unwrap()["configuration"].clone();
+        let mut expected = json!({
+            "digest": "0123456789ab", "generation": 1, "since": "2027-01-15T08:00:00Z", "newer_refused": false,
+        });
+        assert_eq!(told(get(&probe, "/readyz?verbose").await.1), expected);
+        probe.readiness.set_refused(true);
+        expected["newer_refused"] = true.into();
+        let (status, body) = get(&probe, "/readyz?verbose").await;
+        assert_eq!((status, told(body)), (200, expected));
+        probe.readiness.set_in_force("ba9876543210".to_owned(), Timestamp::from_seconds(1_800_000_001));
+        let now = told(get(&probe, "/readyz?verbose").await.1);
+        assert_eq!((&now["generation"], &now["newer_refused"]), (&2.into(), &false.into()));
     }
 
     #[tokio::test]

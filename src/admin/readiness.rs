@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::clock::Timestamp;
+
 /// The life of the process, in the only direction it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -25,6 +27,20 @@ pub struct Readiness {
     phase: AtomicU8,
     started: watch::Sender<bool>,
     conditions: Mutex<Vec<(String, Condition)>>,
+    in_force: Mutex<Option<InForce>>,
+}
+
+/// Which configuration is in force: enough to compare replicas by, and nothing of what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The beginning of the file's SHA-256.
+    pub digest: String,
+    /// Counts the configurations of this process; it moves with the files that the configuration names, too.
+    pub generation: u64,
+    /// When it came into force.
+    pub since: Timestamp,
+    /// Whether a newer one has been refused since.
+    pub refused: bool,
 }
 
 /// Whether one thing the gateway leans on is there; clones share it.
@@ -89,6 +105,31 @@ impl Readiness {
         let condition = Condition::default();
         conditions.push((name.to_owned(), condition.clone()));
         condition
+    }
+
+    /// Shows only those conditions whose names `keep` wants; clones of the others go on without being seen.
+    pub fn keep_conditions(&self, keep: impl Fn(&str) -> bool) {
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner).retain(|(name, _)| keep(name));
+    }
+
+    /// A configuration has come into force.
+    pub fn set_in_force(&self, digest: String, since: Timestamp) {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = in_force.as_ref().map_or(0, |before| before.generation) + 1;
+        *in_force = Some(InForce { digest, generation, since, refused: false });
+    }
+
+    /// Whether the last attempt to bring another one into force was refused.
+    pub fn set_refused(&self, refused: bool) {
+        if let Some(in_force) = &mut *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) {
+            in_force.refused = refused;
+        }
+    }
+
+    /// The configuration in force, if it comes from a file.
+    #[must_use]
+    pub fn in_force(&self) -> Option<InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every condition by its name, in the order they were made.

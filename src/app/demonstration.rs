@@ -73,7 +73,7 @@ pub fn demo(port: Option<u16>, mut print: impl FnMut(&str)) -> Result<(), DemoEr
         let settings = settings(gateway_address, provider_address, upstream_address)?;
 
         let metrics = Arc::new(Metrics::new());
-        let (world, sinks) = service::world(&settings.log, &metrics)?;
+        let (world, _, sinks) = service::world(&settings.log, &metrics)?;
         let mut development = DevelopmentProviderSettings::new(&format!("http://{provider_address}"));
         let accounts = development.accounts.clone();
         development.clients.push(client(&settings));

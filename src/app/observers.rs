@@ -1,6 +1,5 @@
 //! What rooms that know nothing of metrics report, turned into counters and conditions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,33 +7,29 @@ use prometheus::IntCounter;
 
 use crate::admin::readiness::{Condition, Readiness};
 use crate::provider::observer::{CallOutcome, EndpointKind, ProviderObserver};
-use crate::provider::settings::ProviderSettings;
 use crate::server::{ConnectionEnd, ConnectionObserver};
 use crate::telemetry::labels::{self, Limit, ProviderEndpoint};
 use crate::telemetry::metrics::{Metrics, ProviderMetrics};
 
-/// Counts calls to providers and shows which of them are there.
-pub(super) struct Providers {
-    known: HashMap<String, (ProviderMetrics, Condition)>,
+/// Counts calls to one provider and shows whether it is there.
+pub(super) struct ProviderCounters {
+    metrics: ProviderMetrics,
+    condition: Condition,
     too_many: IntCounter,
 }
 
-impl Providers {
-    pub(super) fn new(metrics: &Metrics, readiness: &Readiness, providers: &[ProviderSettings]) -> Self {
-        let known = providers.iter().map(|settings| {
-            let label = settings.label().to_owned();
-            let counted = metrics.provider(&label);
-            counted.set_up(false);
-            let condition = readiness.condition(&format!("provider {label}"));
-            (label, (counted, condition))
-        });
-        Self { known: known.collect(), too_many: metrics.limit(Limit::ProviderCalls) }
+impl ProviderCounters {
+    /// `too_many` counts the calls that the limit of calls at once has turned away.
+    pub(super) fn new(metrics: &ProviderMetrics, too_many: IntCounter, readiness: &Readiness, label: &str) -> Self {
+        let condition = readiness.condition(&provider_condition(label));
+        // What is known of one that takes another's place stays until it is asked.
+        metrics.set_up(condition.is_there());
+        Self { metrics: metrics.clone(), condition, too_many }
     }
 }
 
-impl ProviderObserver for Providers {
+impl ProviderObserver for ProviderCounters {
     fn called(&self, provider: &str, endpoint: EndpointKind, outcome: CallOutcome, took: Duration) {
-        let Some((metrics, _)) = self.known.get(provider) else { return };
         if outcome == CallOutcome::Busy {
             self.too_many.inc();
         }
@@ -59,23 +54,24 @@ impl ProviderObserver for Providers {
             CallOutcome::Timeout => labels::CallOutcome::Timeout,
             CallOutcome::UnexpectedStatus | CallOutcome::UnusableBody => labels::CallOutcome::Malformed,
         };
-        metrics.called(endpoint, outcome, took);
+        self.metrics.called(endpoint, outcome, took);
     }
 
-    fn up(&self, provider: &str, up: bool) {
-        if let Some((metrics, condition)) = self.known.get(provider) {
-            metrics.set_up(up);
-            condition.set(up);
-        }
+    fn up(&self, _: &str, up: bool) {
+        self.metrics.set_up(up);
+        self.condition.set(up);
     }
 
     fn metadata_rejected(&self, _: &str, _: &'static str) {}
 
-    fn skew(&self, provider: &str, seconds: i64) {
-        if let Some((metrics, _)) = self.known.get(provider) {
-            metrics.set_skew(seconds);
-        }
+    fn skew(&self, _: &str, seconds: i64) {
+        self.metrics.set_skew(seconds);
     }
+}
+
+/// The name of a provider's condition.
+pub(super) fn provider_condition(label: &str) -> String {
+    format!("provider {label}")
 }
 
 /// Whether a call shows that a provider is there or away; `None` when nothing was asked.

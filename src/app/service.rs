@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
+use super::follow::{self, Follower};
 use super::{Listeners, NotifySocket, Running, ServiceState, StartError, World, start};
 use crate::clock::SystemClock;
 use crate::config::{Loaded, SystemEnvironment};
@@ -17,9 +19,10 @@ use crate::server::settings::ListenAddress;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit_file::AuditFile;
 use crate::telemetry::line_queue::LineQueue;
+use crate::telemetry::logging::{self, LevelHandle};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::panics;
 use crate::telemetry::settings::{AuditSink, LogSettings};
-use crate::telemetry::{logging, panics};
 
 /// How long the last lines of the access log may take at the end.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -29,26 +32,29 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub fn serve(loaded: Loaded) -> Result<(), StartError> {
-    let Loaded { settings, warnings, .. } = loaded;
+    let Loaded { settings, warnings, sources } = loaded;
     let metrics = Arc::new(Metrics::new());
-    let (world, sinks) = world(&settings.log, &metrics)?;
-    for warning in &warnings {
-        tracing::warn!(event = "config.warning", "{}", warning.one_line());
-    }
+    let (world, level, sinks) = world(&settings.log, &metrics)?;
+    follow::warn_of(&warnings);
     let outcome = runtime()?.block_on(async move {
+        // Before anything takes time: until somebody listens for it, this signal ends the process.
+        let hangup = signal(SignalKind::hangup())?;
         let listeners = Listeners::bind(&settings.listen).await?;
         announce(&settings, &listeners);
-        let service = NotifySocket::from_environment(&SystemEnvironment);
+        let service = Arc::new(NotifySocket::from_environment(&SystemEnvironment));
         let running = start(settings, listeners, world).await?;
         let mut signals = Signals::listen()?;
-        let at_once = tokio::select! {
-            at_once = signals.next() => at_once,
-            at_once = async {
-                running.readiness().started().await;
-                service.tell(ServiceState::Ready).await;
-                std::future::pending().await
-            } => at_once,
-        };
+        let mut following = JoinSet::new();
+        let (readiness, told) = (Arc::clone(running.readiness()), Arc::clone(&service));
+        following.spawn(async move {
+            readiness.started().await;
+            told.tell(ServiceState::Ready).await;
+        });
+        if let Some(follower) = Follower::new(sources, Arc::clone(&running.reloader), level, Arc::clone(&service)) {
+            following.spawn(follower.run(hangup));
+        }
+        let at_once = signals.next().await;
+        following.shutdown().await;
         service.tell(ServiceState::Stopping).await;
         tracing::info!(event = "shutdown.begun", at_once);
         let shutdown = running.shutdown.clone();
@@ -74,7 +80,12 @@ pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Sets up logging and what else is there once per process.
-pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<(World, Sinks), StartError> {
+/// Sets up logging and what else is there once per process. The level of the log stays adjustable, unless logging has
+/// been set up before.
+pub(super) fn world(
+    log: &LogSettings,
+    metrics: &Arc<Metrics>,
+) -> Result<(World, Option<LevelHandle>, Sinks), StartError> {
     let events = LineQueue::start("log", io::stderr(), metrics.log_dropped.clone())?;
     let audit = match &log.audit {
         AuditSink::Log => None,
@@ -85,26 +96,23 @@ pub(super) fn world(log: &LogSettings, metrics: &Arc<Metrics>) -> Result<(World,
         }
     };
     // A second subscriber in one process is refused, and the first goes on.
-    let _ = logging::init(log, events.clone(), audit.clone());
+    let level = logging::init(log, events.clone(), audit.clone()).ok();
     panics::install_hook(metrics.panics.clone());
-    let access_log = if log.access {
-        let dropped = metrics.access_log_dropped.clone();
-        Some(Arc::new(AccessLog::start(log.format, io::stdout(), dropped)?))
-    } else {
-        None
-    };
+    let dropped = metrics.access_log_dropped.clone();
+    // Even when it is off: a reload may turn it on.
+    let access_log = Arc::new(AccessLog::start(log.format, io::stdout(), dropped)?);
     let world = World {
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::clone(metrics),
-        access_log: access_log.clone(),
+        access_log: Some(Arc::clone(&access_log)),
     };
-    Ok((world, Sinks { access_log, events, audit }))
+    Ok((world, level, Sinks { access_log, events, audit }))
 }
 
 /// Where lines go, with a queue in front of each.
 pub(super) struct Sinks {
-    access_log: Option<Arc<AccessLog>>,
+    access_log: Arc<AccessLog>,
     events: LineQueue,
     audit: Option<LineQueue>,
 }
@@ -112,9 +120,7 @@ pub(super) struct Sinks {
 impl Sinks {
     /// Writes what is still waiting.
     pub(super) fn close(self) {
-        if let Some(access_log) = &self.access_log {
-            let _ = access_log.close(LAST_LINES);
-        }
+        let _ = self.access_log.close(LAST_LINES);
         for queue in self.audit.iter().chain([&self.events]) {
             let _ = queue.close(LAST_LINES);
         }
@@ -147,20 +153,24 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             );
         }
     }
-    // Where nobody's word is believed, every address may be that of the ingress of a whole company.
-    let apply = !settings.listen.trusted_proxies.is_empty();
-    let meaning = if apply {
-        "limits per address hold for the addresses that trusted proxies tell"
-    } else {
-        "no address is known to be a browser's: only the limits for everybody apply"
-    };
-    tracing::info!(event = "limits.per-address", apply, "{meaning}");
+    tell_of_addresses(!settings.listen.trusted_proxies.is_empty());
     if !settings.session_keys_configured {
         tracing::info!(
             event = "session.key-made",
             "no session key is configured: one was made for this run; sessions end with the process"
         );
     }
+}
+
+/// Says whether the limits per address `apply`. Where nobody's word is believed, every address may be that of the
+/// ingress of a whole company.
+pub(super) fn tell_of_addresses(apply: bool) {
+    let meaning = if apply {
+        "limits per address hold for the addresses that trusted proxies tell"
+    } else {
+        "no address is known to be a browser's: only the limits for everybody apply"
+    };
+    tracing::info!(event = "limits.per-address", apply, "{meaning}");
 }
 
 /// The signals that end the program.

@@ -66,7 +66,9 @@ pub(super) async fn session_of(
         Ok(Opened::None(why)) => {
             match why {
                 WhyNot::Tampered => gateway.audit(None, &AuditEvent::SessionTampered { purpose: "record" }),
-                WhyNot::Expired | WhyNot::Idle => gateway.tell_of_passed(),
+                WhyNot::Expired | WhyNot::Idle | WhyNot::UnknownKey | WhyNot::OtherConfiguration => {
+                    gateway.tell_of_passed();
+                }
                 WhyNot::Malformed => {
                     gateway.audit(None, &AuditEvent::SessionCookieInvalid { kind: why.as_str() });
                 }

@@ -16,5 +16,7 @@ pub(super) const fn session_end(reason: EndReason) -> SessionEnd {
         EndReason::OtherSubject => SessionEnd::OtherSubject,
         EndReason::Expired => SessionEnd::Lifetime,
         EndReason::Idle => SessionEnd::Idle,
+        EndReason::KeyRemoved => SessionEnd::KeyRemoved,
+        EndReason::ProviderChanged => SessionEnd::ProviderChanged,
     }
 }

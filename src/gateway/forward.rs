@@ -25,18 +25,15 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
-    let guard = session.map(|session| {
-        let keeper = Keeper::new(gateway, &route.known, session);
-        Arc::new(keeper) as SharedGuard
-    });
+    let guard = session.map(|session| Arc::new(Keeper::new(gateway, session)) as SharedGuard);
     let place = match ingress.upgrade {
-        Some(_) => Some(place(gateway, ingress, session.map(|session| session.reference()))?),
+        Some(_) => Some(place(gateway, ingress, session.map(Arc::as_ref))?),
         None => None,
     };
     let outgoing = Outgoing {
         path: ingress.path.as_str(),
         query: ingress.query.as_deref(),
-        principal: principal(permit),
+        principal: principal(gateway, permit),
         keep_authorization: permit.keeps_authorization(),
         forwarded: ForwardedContext {
             hops: ingress.provenance.hops(),
@@ -66,7 +63,7 @@ pub(super) fn identify(
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
-    let list = permit.route().upstream.identity_headers(&principal(permit), values);
+    let list = permit.route().upstream.identity_headers(&principal(gateway, permit), values);
     for (name, value) in list.map_err(|error| refused(gateway, ingress, permit, &error))? {
         if let Some(value) = value {
             headers.append(name, value);
@@ -79,7 +76,7 @@ pub(super) fn identify(
 }
 
 /// What headers may say of the person behind a permit; nothing when nobody is.
-fn principal(permit: &Permit) -> Principal<'_> {
+fn principal<'a>(gateway: &Gateway, permit: &'a Permit) -> Principal<'a> {
     let Some(session) = permit.session() else { return Principal::default() };
     let grant = session.login_grant();
     Principal {
@@ -87,7 +84,7 @@ fn principal(permit: &Permit) -> Principal<'_> {
         access_token: grant.map(|grant| &grant.tokens.access_token),
         id_token: grant.and_then(|grant| grant.tokens.id_token.as_ref()),
         created: Some(session.created()),
-        expires: Some(session.absolute_expiry()),
+        expires: Some(gateway.sessions.absolute_expiry(session)),
     }
 }
 
@@ -135,7 +132,8 @@ fn claim_missing(
 }
 
 /// A place among the WebSockets of a session and of a user agent's address, as far as there are such.
-fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&str>) -> Result<Box<dyn Send>, Refusal> {
+fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&OpenedSession>) -> Result<Box<dyn Send>, Refusal> {
+    let session = session.map(|session| *session.store_key().as_bytes());
     match gateway.web_sockets.enter(&gateway.limits, session, ingress.provenance.user_agent()) {
         Ok(place) => Ok(Box::new(place)),
         Err(limit) => {

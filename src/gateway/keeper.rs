@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::Gateway;
-use super::route::KnownProvider;
+use super::current_providers::CurrentProviders;
+use super::refresh::Refresher;
+use crate::clock::Clock;
 use crate::session::OpenedSession;
 use crate::session::SessionWatch;
 use crate::upstream::SessionGuard;
@@ -17,16 +19,26 @@ const NEXT_LOOK: Duration = Duration::from_secs(15);
 
 /// The session of one open stream.
 pub(super) struct Keeper {
-    gateway: Arc<Gateway>,
-    known: Arc<KnownProvider>,
+    renewal: Renewal,
     watch: Arc<SessionWatch>,
 }
 
+/// What it takes to keep a session fresh, whichever gateway the stream began under.
+#[derive(Clone)]
+struct Renewal {
+    refresher: Arc<Refresher>,
+    providers: Arc<CurrentProviders>,
+    clock: Arc<dyn Clock>,
+}
+
 impl Keeper {
-    pub(super) fn new(gateway: &Arc<Gateway>, known: &Arc<KnownProvider>, session: &Arc<OpenedSession>) -> Self {
+    pub(super) fn new(gateway: &Gateway, session: &Arc<OpenedSession>) -> Self {
         Self {
-            gateway: Arc::clone(gateway),
-            known: Arc::clone(known),
+            renewal: Renewal {
+                refresher: Arc::clone(&gateway.refresher),
+                providers: Arc::clone(&gateway.current_providers),
+                clock: Arc::clone(&gateway.clock),
+            },
             watch: Arc::new(gateway.sessions.watch(session)),
         }
     }
@@ -34,11 +46,11 @@ impl Keeper {
 
 impl SessionGuard for Keeper {
     fn ended(&self) -> BoxFuture<'static, ()> {
-        let (gateway, known, watch) = (Arc::clone(&self.gateway), Arc::clone(&self.known), Arc::clone(&self.watch));
+        let (renewal, watch) = (self.renewal.clone(), Arc::clone(&self.watch));
         Box::pin(async move {
             tokio::select! {
                 () = watch.ended() => {}
-                () = keep_fresh(&gateway, &known, &watch) => {}
+                () = keep_fresh(&renewal, &watch) => {}
             }
         })
     }
@@ -49,15 +61,19 @@ impl SessionGuard for Keeper {
 }
 
 /// Refreshes ahead of expiry for as long as it is polled: a stream holds its opened session, so it may.
-async fn keep_fresh(gateway: &Arc<Gateway>, known: &Arc<KnownProvider>, watch: &SessionWatch) {
+async fn keep_fresh(renewal: &Renewal, watch: &SessionWatch) {
     loop {
         let current = watch.current();
         let due = current.next_refresh().filter(|_| current.can_refresh());
-        let pause = due.map_or(NEXT_LOOK, |due| due.since(gateway.clock.now()));
+        let pause = due.map_or(NEXT_LOOK, |due| due.since(renewal.clock.now()));
         // Once it is due a flight runs in the background; a look every second sees it land or fail.
         tokio::time::sleep(pause.clamp(Duration::from_secs(1), NEXT_LOOK)).await;
-        // What comes of it shows in the session: an end cuts the stream, a failure is tried again.
-        let _ = gateway.refresher.fresh(known, watch.current(), false).await;
+        let current = watch.current();
+        // A host that is no longer ours has no provider, and the watch finds that its sessions have ended.
+        if let Some(known) = renewal.providers.find(current.host()) {
+            // What comes of it shows in the session: an end cuts the stream, a failure is tried again.
+            let _ = renewal.refresher.fresh(&known, current, false).await;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod callback_rate;
 pub mod canonical_path;
 pub mod code;
 mod cross_site;
+mod current_providers;
 mod denial;
 mod ending;
 mod endpoints;

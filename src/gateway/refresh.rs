@@ -173,6 +173,12 @@ impl Refresher {
         Some(flight)
     }
 
+    /// The next tries need no pause any more. A flight that is under way goes on.
+    pub(super) fn forget_failures(&self) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.by_grant.retain(|_, flight| matches!(flight, Flight::UnderWay(_)));
+    }
+
     pub(super) fn record(&self, event: &AuditEvent<'_>) {
         self.audit.record(self.clock.now_millis(), None, event);
     }

@@ -136,6 +136,12 @@ impl RouteTable {
         self.sites.get(host)?.known.as_ref()
     }
 
+    /// The provider of every host.
+    pub(super) fn providers(&self) -> HashMap<Host, Arc<KnownProvider>> {
+        let known = self.sites.iter().filter_map(|(host, site)| Some((host.clone(), Arc::clone(site.known.as_ref()?))));
+        known.collect()
+    }
+
     /// Whether an upstream of this host gets the access token.
     pub(super) fn uses_access_token(&self, host: &Host) -> bool {
         let site = self.sites.get(host);

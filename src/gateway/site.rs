@@ -10,6 +10,7 @@ use http::{Method, Response};
 use super::address_rate::AddressRate;
 use super::callback_rate::CallbackRate;
 use super::cross_site;
+use super::current_providers::CurrentProviders;
 use super::ending::session_end;
 use super::endpoints;
 use super::form;
@@ -33,6 +34,7 @@ use crate::server::trusted_proxies::TrustedProxies;
 use crate::session::EndReason;
 use crate::session::OpenedSession;
 use crate::session::PassedSession;
+use crate::session::SessionRules;
 use crate::session::Sessions;
 use crate::session::login_cookie::LoginPlace;
 use crate::telemetry::access_log::AccessLog;
@@ -62,6 +64,8 @@ pub struct GatewayParts {
     pub routes: RouteTable,
     /// Who is logged in.
     pub sessions: Arc<Sessions>,
+    /// The edition of the sessions' rules that belongs to this configuration.
+    pub session_rules: Arc<SessionRules>,
     /// The JSON web key set of `/oauth2/jwks.json`.
     pub jwk_set: Bytes,
     /// Pages for people.
@@ -71,7 +75,7 @@ pub struct GatewayParts {
     /// The access log, unless it is off.
     pub access_log: Option<Arc<AccessLog>>,
     /// Numbers requests.
-    pub request_ids: RequestIds,
+    pub request_ids: Arc<RequestIds>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -88,6 +92,9 @@ pub struct Gateway {
     pub(super) log_user: LogUser,
     pub(super) routes: RouteTable,
     pub(super) sessions: Arc<Sessions>,
+    session_rules: Arc<SessionRules>,
+    /// Those of the configuration in force, whatever this gateway began with.
+    pub(super) current_providers: Arc<CurrentProviders>,
     pub(super) refresher: Arc<Refresher>,
     pub(super) revoker: Arc<Revoker>,
     pub(super) jwk_set: Bytes,
@@ -96,7 +103,7 @@ pub struct Gateway {
     /// Counts requests that no upstream has to do with.
     pub(super) own_requests: UpstreamMetrics,
     pub(super) access_log: Option<Arc<AccessLog>>,
-    pub(super) request_ids: RequestIds,
+    pub(super) request_ids: Arc<RequestIds>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) audit_log: Arc<AuditLog>,
@@ -104,6 +111,17 @@ pub struct Gateway {
     pub(super) address_rate: Arc<AddressRate>,
     pub(super) web_sockets: Arc<WebSockets>,
     pub(super) body_limits: Arc<BodyLimits>,
+}
+
+/// What one gateway hands on to the next.
+struct Lasting {
+    current_providers: Arc<CurrentProviders>,
+    refresher: Arc<Refresher>,
+    revoker: Arc<Revoker>,
+    audit_log: Arc<AuditLog>,
+    callback_rate: Arc<CallbackRate>,
+    address_rate: Arc<AddressRate>,
+    web_sockets: Arc<WebSockets>,
 }
 
 impl fmt::Debug for GatewayParts {
@@ -119,7 +137,7 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Puts a gateway together.
+    /// Puts the first gateway of a process together.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Arc<Self> {
         let audit_log = Arc::new(AuditLog::default());
@@ -131,6 +149,44 @@ impl Gateway {
             Arc::clone(&audit_log),
             Arc::clone(&revoker),
         );
+        let lasting = Lasting {
+            current_providers: Arc::default(),
+            refresher,
+            revoker,
+            audit_log,
+            callback_rate: Arc::default(),
+            address_rate: Arc::default(),
+            web_sockets: Arc::default(),
+        };
+        let gateway = Self::compose(parts, lasting);
+        gateway.take_over();
+        gateway
+    }
+
+    /// Puts together the gateway that follows this one. What is under way in the background and what is limited is
+    /// counted on: a session has one refresh, whichever gateway its requests belong to.
+    #[must_use]
+    pub fn succeeded_by(&self, parts: GatewayParts) -> Arc<Self> {
+        let lasting = Lasting {
+            current_providers: Arc::clone(&self.current_providers),
+            refresher: Arc::clone(&self.refresher),
+            revoker: Arc::clone(&self.revoker),
+            audit_log: Arc::clone(&self.audit_log),
+            callback_rate: Arc::clone(&self.callback_rate),
+            address_rate: Arc::clone(&self.address_rate),
+            web_sockets: Arc::clone(&self.web_sockets),
+        };
+        Self::compose(parts, lasting)
+    }
+
+    /// Comes into force for what outlives the gateway it began under: open streams are refreshed at the providers of
+    /// this one, and refreshes that have failed are tried again at once, since what they failed by may have changed.
+    pub fn take_over(&self) {
+        self.current_providers.replace(self.routes.providers());
+        self.refresher.forget_failures();
+    }
+
+    fn compose(parts: GatewayParts, lasting: Lasting) -> Arc<Self> {
         Arc::new(Self {
             cookie_names: CookieNames::of(&parts.public_url),
             public_url: parts.public_url,
@@ -140,13 +196,15 @@ impl Gateway {
             log_user: parts.log_user,
             routes: parts.routes,
             sessions: parts.sessions,
-            refresher,
-            revoker,
-            audit_log,
+            session_rules: parts.session_rules,
+            current_providers: lasting.current_providers,
+            refresher: lasting.refresher,
+            revoker: lasting.revoker,
+            audit_log: lasting.audit_log,
             jwk_set: parts.jwk_set,
-            callback_rate: Arc::default(),
-            address_rate: Arc::default(),
-            web_sockets: Arc::default(),
+            callback_rate: lasting.callback_rate,
+            address_rate: lasting.address_rate,
+            web_sockets: lasting.web_sockets,
             body_limits: Arc::new(body_limits(&parts.limits, &parts.metrics)),
             pages: parts.pages,
             own_requests: parts.metrics.upstream("-"),
@@ -170,7 +228,7 @@ impl Gateway {
 
     /// What login cookies and attempts on this host are bound to.
     pub(super) fn login_place<'a>(&'a self, host: &'a Host) -> LoginPlace<'a> {
-        self.sessions.login_place(host)
+        self.session_rules.login_place(host)
     }
 
     /// A checked return path; the start page when there is none or it breaks a rule.
@@ -298,7 +356,7 @@ impl Gateway {
         let outlives = login
             .tokens
             .access_expires
-            .is_some_and(|expires| expires < self.clock.now().plus(self.sessions.lifetime()));
+            .is_some_and(|expires| expires < self.clock.now().plus(self.session_rules.lifetime()));
         if outlives && login.tokens.refresh_token.is_none() && self.routes.uses_access_token(&ingress.host) {
             known.metrics.without_refresh_token.inc();
             tracing::warn!(

@@ -15,7 +15,8 @@ pub(super) struct WebSockets(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
-    sessions: HashMap<String, usize>,
+    /// By the bytes of their names in the store, which stay the same when keys change.
+    sessions: HashMap<[u8; 32], usize>,
     addresses: HashMap<Neighbourhood, usize>,
 }
 
@@ -23,7 +24,7 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct WebSocketPlace {
     all: Arc<WebSockets>,
-    session: Option<String>,
+    session: Option<[u8; 32]>,
     address: Option<Neighbourhood>,
 }
 
@@ -35,13 +36,13 @@ impl WebSockets {
     pub(super) fn enter(
         self: &Arc<Self>,
         limits: &Limits,
-        session: Option<&str>,
+        session: Option<[u8; 32]>,
         address: Option<IpAddr>,
     ) -> Result<WebSocketPlace, Limit> {
         let address = address.map(Neighbourhood::from);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if session.is_some_and(|session| {
-            open.sessions.get(session).is_some_and(|open| *open >= limits.websockets_per_session)
+            open.sessions.get(&session).is_some_and(|open| *open >= limits.websockets_per_session)
         }) {
             return Err(Limit::WebSocketsPerSession);
         }
@@ -50,9 +51,8 @@ impl WebSockets {
         }) {
             return Err(Limit::WebSocketsPerAddress);
         }
-        let session = session.map(str::to_owned);
-        if let Some(session) = &session {
-            *open.sessions.entry(session.clone()).or_default() += 1;
+        if let Some(session) = session {
+            *open.sessions.entry(session).or_default() += 1;
         }
         if let Some(address) = address {
             *open.addresses.entry(address).or_default() += 1;
@@ -64,7 +64,7 @@ impl WebSockets {
 impl Drop for WebSocketPlace {
     fn drop(&mut self) {
         let mut open = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = self.session.take() {
+        if let Some(session) = self.session {
             give_back(&mut open.sessions, session);
         }
         if let Some(address) = self.address {
@@ -90,17 +90,18 @@ mod tests {
         let all = Arc::new(WebSockets::default());
         let limits = Limits { websockets_per_session: 2, websockets_per_address: 3, ..Limits::default() };
         let here = Some("2001:db8::1".parse().unwrap());
-        let mut places: Vec<_> = (0..2).map(|_| all.enter(&limits, Some("a"), here).unwrap()).collect();
-        assert_eq!(all.enter(&limits, Some("a"), None).unwrap_err(), Limit::WebSocketsPerSession);
+        let (a, b) = (Some([1; 32]), Some([2; 32]));
+        let mut places: Vec<_> = (0..2).map(|_| all.enter(&limits, a, here).unwrap()).collect();
+        assert_eq!(all.enter(&limits, a, None).unwrap_err(), Limit::WebSocketsPerSession);
         places.push(all.enter(&limits, None, Some("2001:db8::2".parse().unwrap())).unwrap());
-        assert_eq!(all.enter(&limits, Some("b"), here).unwrap_err(), Limit::WebSocketsPerAddress);
-        places.push(all.enter(&limits, Some("b"), None).unwrap());
+        assert_eq!(all.enter(&limits, b, here).unwrap_err(), Limit::WebSocketsPerAddress);
+        places.push(all.enter(&limits, b, None).unwrap());
         assert!(
             (0..10).all(|_| all.enter(&limits, None, None).is_ok()),
             "without either, only connections are limited"
         );
         places.remove(0);
-        places.push(all.enter(&limits, Some("a"), here).unwrap());
+        places.push(all.enter(&limits, a, here).unwrap());
         places.clear();
         let open = all.0.lock().unwrap();
         assert!(open.sessions.is_empty() && open.addresses.is_empty());

@@ -72,6 +72,12 @@ pub(super) fn seal(
     Ok(whole)
 }
 
+/// The key that a record says it is sealed under.
+pub(super) fn sealed_under(whole: &[u8]) -> Option<Kid> {
+    let (_, rest) = whole.split_first()?;
+    rest.first_chunk::<4>().copied().map(Kid::read)
+}
+
 /// Opens a record with the secret of its cookie and the one key it names.
 ///
 /// # Errors

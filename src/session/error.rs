@@ -94,6 +94,10 @@ pub enum EndReason {
     Expired,
     /// The idle limit.
     Idle,
+    /// The key it is sealed under has been taken out of the ring.
+    KeyRemoved,
+    /// The configuration names another issuer or client for its host.
+    ProviderChanged,
 }
 
 impl EndReason {
@@ -112,6 +116,8 @@ impl EndReason {
             Self::OtherSubject => "other-subject",
             Self::Expired => "expired",
             Self::Idle => "idle",
+            Self::KeyRemoved => "key-removed",
+            Self::ProviderChanged => "provider-changed",
         }
     }
 }

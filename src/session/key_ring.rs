@@ -1,6 +1,7 @@
 //! The keys of a gateway: the first seals, all open. A key names itself by its `kid`, so nothing is ever tried out.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -145,8 +146,8 @@ impl RingKey {
 
 /// `[session].keys`: the first seals, all open.
 pub struct KeyRing {
-    first: RingKey,
-    others: Vec<RingKey>,
+    first: Arc<RingKey>,
+    others: Vec<Arc<RingKey>>,
 }
 
 impl fmt::Debug for KeyRing {
@@ -164,7 +165,26 @@ impl KeyRing {
         if keys.len() > MAX_KEYS {
             return Err(KeyRingError::TooMany);
         }
-        let mut keys = keys.into_iter().map(RingKey::new);
+        Self::of(keys.into_iter().map(|key| Arc::new(RingKey::new(key))))
+    }
+
+    /// A ring of this key alone.
+    pub(super) fn of_one(key: &Arc<RingKey>) -> Self {
+        Self { first: Arc::clone(key), others: Vec::new() }
+    }
+
+    /// This ring with one more key that opens, if there is room for it.
+    ///
+    /// # Errors
+    /// [`KeyRingError::SameKid`].
+    pub(super) fn and(self, key: &Arc<RingKey>) -> Result<Self, KeyRingError> {
+        if self.others.len() + 1 >= MAX_KEYS {
+            return Ok(self);
+        }
+        Self::of(std::iter::once(self.first).chain(self.others).chain([Arc::clone(key)]))
+    }
+
+    fn of(mut keys: impl Iterator<Item = Arc<RingKey>>) -> Result<Self, KeyRingError> {
         let ring = Self { first: keys.next().ok_or(KeyRingError::Empty)?, others: keys.collect() };
         let kids: Vec<_> = ring.keys().map(|key| *key.kid.as_bytes()).collect();
         let distinct: std::collections::HashSet<_> = kids.iter().collect();
@@ -172,7 +192,7 @@ impl KeyRing {
     }
 
     /// The key that seals.
-    pub(super) const fn first(&self) -> &RingKey {
+    pub(super) const fn first(&self) -> &Arc<RingKey> {
         &self.first
     }
 
@@ -183,7 +203,7 @@ impl KeyRing {
 
     /// All keys, the one that seals first.
     pub(super) fn keys(&self) -> impl Iterator<Item = &RingKey> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&self.first).chain(&self.others).map(Arc::as_ref)
     }
 
     /// The names of all keys, that of the sealing one first.

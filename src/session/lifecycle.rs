@@ -3,20 +3,21 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::cache::{CacheKey, DEFAULT_CAPACITY, SessionCache};
 use super::error::{EndReason, SessionError};
-use super::key_ring::KeyRing;
+use super::key_ring::{KeyRing, RingKey};
 use super::lifetime::{Verdict, store_expiry, touch_due, verdict};
 use super::liveness::Registry;
-use super::login_cookie::LoginPlace;
 use super::opened::OpenedSession;
+use super::rules::{NotAdmitted, RegisteredClient, SessionRules};
 use super::settings::SessionSettings;
 use super::store::{Change, ChangeKind, LastUse, MarkerKey, SessionStore};
 use super::tlv::tlv;
@@ -27,6 +28,7 @@ use crate::origin::Host;
 mod begin;
 mod end;
 mod open;
+mod renew;
 mod save;
 mod seal;
 mod supersede;
@@ -37,15 +39,6 @@ pub use end::{EndedSession, SessionSummary};
 pub use open::Opened;
 pub use save::{Lease, SaveError, Saved};
 pub use watch::SessionWatch;
-
-/// With whom the sessions of a host are begun. One that was begun with another is no longer opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegisteredClient {
-    /// The issuer; for plain OAuth 2.0 the provider's name.
-    pub issuer: String,
-    /// The client identifier.
-    pub client_id: String,
-}
 
 /// What a marker marks as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +65,12 @@ pub struct PassedSession {
 
 /// All sessions of this gateway.
 pub struct Sessions {
-    lifetime: Duration,
-    idle: Duration,
-    max_per_subject: usize,
+    /// What a reload may change.
+    rules: ArcSwap<SessionRules>,
+    editions: AtomicU64,
+    /// The key that was made for this run, if one was.
+    own_key: OnceLock<Arc<RingKey>>,
     namespace: String,
-    clients: HashMap<Host, RegisteredClient>,
-    ring: KeyRing,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     store: Arc<dyn SessionStore>,
@@ -89,31 +82,30 @@ pub struct Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sessions").field("keys", &self.ring).finish_non_exhaustive()
+        formatter.debug_struct("Sessions").field("rules", &*self.rules.load()).finish_non_exhaustive()
     }
 }
 
 impl Sessions {
     /// Brings everything together. `namespace` is origin and path of the public URL; `clients` names for each host with
-    /// whom its sessions are begun.
+    /// whom its sessions are begun. The keys are taken out of the settings.
     ///
     /// # Errors
     /// [`SessionError::Keys`] when the keys make no ring.
     pub fn new(
-        settings: SessionSettings,
+        settings: &mut SessionSettings,
         namespace: String,
         clients: HashMap<Host, RegisteredClient>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         store: Arc<dyn SessionStore>,
     ) -> Result<Arc<Self>, SessionError> {
+        let ring = KeyRing::new(std::mem::take(&mut settings.keys))?;
         Ok(Arc::new(Self {
-            lifetime: settings.lifetime,
-            idle: settings.idle_timeout,
-            max_per_subject: settings.max_sessions_per_subject.max(1),
+            rules: ArcSwap::from_pointee(SessionRules::new(settings, ring, namespace.clone(), clients, 0)),
+            own_key: OnceLock::new(),
+            editions: AtomicU64::new(1),
             namespace,
-            clients,
-            ring: KeyRing::new(settings.keys)?,
             clock,
             entropy,
             store,
@@ -123,28 +115,17 @@ impl Sessions {
         }))
     }
 
-    /// The keys.
+    /// When a session ends, whatever its use.
     #[must_use]
-    pub const fn key_ring(&self) -> &KeyRing {
-        &self.ring
-    }
-
-    /// Where a login at `host` takes place.
-    #[must_use]
-    pub fn login_place<'a>(&'a self, host: &'a Host) -> LoginPlace<'a> {
-        LoginPlace { ring: &self.ring, namespace: &self.namespace, host }
-    }
-
-    /// How long a session may live.
-    #[must_use]
-    pub const fn lifetime(&self) -> Duration {
-        self.lifetime
+    pub fn absolute_expiry(&self, session: &OpenedSession) -> Timestamp {
+        self.rules.load().absolute_expiry(session)
     }
 
     /// When a session ends if it is not used again.
     #[must_use]
     pub fn idle_expiry(&self, session: &OpenedSession) -> Timestamp {
-        store_expiry(session.absolute_expiry(), session.last_touch(), self.idle)
+        let rules = self.rules.load();
+        store_expiry(rules.absolute_expiry(session), session.last_touch(), rules.idle)
     }
 
     /// What happens to sessions from now on, on every replica.
@@ -221,20 +202,23 @@ impl Sessions {
 
     /// Lets the store forget what has expired, and the cache what nobody uses any more. To be called once a minute.
     pub async fn sweep(&self) {
-        let (expired, unused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let (ended, unused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         self.cache.retain(|session| {
-            let judgement = self.judge(session);
-            let found = match judgement {
-                Judgement::Expired => &expired,
-                Judgement::AskStoreAboutUse => &unused,
+            let end = match self.judge(session) {
+                Judgement::Expired => EndReason::Expired,
+                Judgement::NotAdmitted(why) => why.end(),
+                Judgement::AskStoreAboutUse => {
+                    unused.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(session));
+                    return false;
+                }
                 Judgement::Live => return true,
                 Judgement::AskStore => return false,
             };
-            found.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(session));
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(session), end));
             false
         });
-        for session in expired.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.note_passed(&session, EndReason::Expired);
+        for (session, end) in ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.note_passed(&session, end);
         }
         for session in unused.into_inner().unwrap_or_else(PoisonError::into_inner) {
             // It may have been used at another replica; what is not known is not told.
@@ -247,25 +231,32 @@ impl Sessions {
         }
     }
 
-    /// What clock and knowledge of this process say about an opened session.
+    /// What clock, rules and knowledge of this process say about an opened session.
     fn judge(&self, session: &OpenedSession) -> Judgement {
         if !session.is_current() {
             return Judgement::AskStore;
         }
+        let rules = self.rules.load();
+        if session.edition != rules.edition
+            && let Err(why) = rules.admit(session)
+        {
+            return Judgement::NotAdmitted(why);
+        }
         let liveness = &session.identified.liveness;
         let monotonic = self.clock.monotonic();
-        match self.verdict(session) {
+        match self.verdict(&rules, session) {
             Verdict::Expired => Judgement::Expired,
             // It may have been used at another replica.
             Verdict::Idle => Judgement::AskStoreAboutUse,
             Verdict::Live if monotonic >= session.absolute_at => Judgement::AskStore,
-            Verdict::Live if liveness.unused_for(monotonic) >= self.idle => Judgement::AskStoreAboutUse,
+            Verdict::Live if liveness.unused_for(monotonic) >= rules.idle => Judgement::AskStoreAboutUse,
             Verdict::Live => Judgement::Live,
         }
     }
 
-    fn verdict(&self, session: &OpenedSession) -> Verdict {
-        verdict(self.clock.now(), session.created(), session.absolute_expiry(), session.last_touch(), self.idle)
+    fn verdict(&self, rules: &SessionRules, session: &OpenedSession) -> Verdict {
+        let absolute_expiry = rules.absolute_expiry(session);
+        verdict(self.clock.now(), session.created(), absolute_expiry, session.last_touch(), rules.idle)
     }
 
     /// Writes a use down, if one is due. Costs nothing otherwise; the write happens in a task of its own.
@@ -273,12 +264,12 @@ impl Sessions {
         if session.is_superseded() {
             return;
         }
-        let (now, liveness) = (self.clock.now(), &session.identified.liveness);
+        let (now, liveness, rules) = (self.clock.now(), &session.identified.liveness, self.rules.load());
         let before = liveness.last_touch();
-        if !touch_due(now, before, self.idle) || !liveness.note_use(before, now, self.clock.monotonic()) {
+        if !touch_due(now, before, rules.idle) || !liveness.note_use(before, now, self.clock.monotonic()) {
             return;
         }
-        let last_use = LastUse { at: now, expires: store_expiry(session.absolute_expiry(), now, self.idle) };
+        let last_use = LastUse { at: now, expires: store_expiry(rules.absolute_expiry(session), now, rules.idle) };
         let (store, liveness, key) = (Arc::clone(&self.store), Arc::clone(liveness), session.store_key());
         tokio::spawn(async move {
             match store.touch(key, last_use).await {
@@ -319,6 +310,7 @@ impl Sessions {
 enum Judgement {
     Live,
     Expired,
+    NotAdmitted(NotAdmitted),
     AskStore,
     AskStoreAboutUse,
 }

@@ -179,6 +179,15 @@ impl Registry {
         self.shard(key).get(key).and_then(Weak::upgrade)
     }
 
+    /// Has everybody who waits for a change look again.
+    pub(super) fn wake_all(&self) {
+        for key in self.held() {
+            if let Some(liveness) = self.find(&key) {
+                liveness.changed.notify_waiters();
+            }
+        }
+    }
+
     /// All sessions that somebody holds.
     pub(super) fn held(&self) -> Vec<StoreKey> {
         self.shards

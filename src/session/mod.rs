@@ -18,6 +18,7 @@ pub mod login_cookie;
 pub mod logout_state;
 mod opened;
 mod record;
+mod rules;
 mod sealed_box;
 mod sealing;
 pub mod settings;
@@ -30,11 +31,12 @@ pub use error::{EndReason, SessionError, WhyNot};
 pub use grant::{Grant, GrantId, GrantKey, GrantMark, GrantTokens};
 pub use index::IndexName;
 pub use lifecycle::{
-    Begun, EndedSession, Lease, Marker, NewSession, Opened, PassedSession, RegisteredClient, SaveError, Saved,
-    SessionSummary, SessionWatch, Sessions,
+    Begun, EndedSession, Lease, Marker, NewSession, Opened, PassedSession, SaveError, Saved, SessionSummary,
+    SessionWatch, Sessions,
 };
 pub use opened::OpenedSession;
 pub use record::TooLarge;
+pub use rules::{RegisteredClient, SessionRules};
 pub use sealed_box::Rejected;
 pub use ticket::{COOKIE_LENGTH, StoreKey};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::content::SessionContent;
 use super::envelope::Place;
 use super::grant::{Grant, GrantId};
+use super::key_ring::Kid;
 use super::lifetime::{Freshness, refresh_at};
 use super::liveness::Liveness;
 use super::ticket::{StoreKey, Ticket};
@@ -37,6 +38,10 @@ pub struct OpenedSession {
     pub(super) content: SessionContent,
     /// What stands for the person in logs.
     pub(super) pseudonym: String,
+    /// The key that its record was sealed under when this version was read or written.
+    pub(super) sealed_under: Kid,
+    /// The edition of the rules it was opened under.
+    pub(super) edition: u64,
     /// The absolute limit on the clock nobody can set.
     pub(super) absolute_at: Duration,
     pub(super) size: usize,
@@ -95,7 +100,7 @@ impl OpenedSession {
         self.content.created
     }
 
-    /// When it ends, whatever its use.
+    /// When it ends, whatever its use, as it was begun; [`SessionRules`](super::SessionRules) may say earlier.
     #[must_use]
     pub const fn absolute_expiry(&self) -> Timestamp {
         self.content.absolute_expiry

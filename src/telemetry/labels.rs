@@ -214,6 +214,18 @@ labels! {
 }
 
 labels! {
+    /// What a reading of the configuration came to.
+    ReloadOutcome {
+        /// It is in force.
+        Ok = "ok",
+        /// It was refused, and the one before stays in force.
+        Rejected = "rejected",
+        /// It is what is in force already.
+        Unchanged = "unchanged",
+    }
+}
+
+labels! {
     /// A limit that turned something away.
     Limit {
         /// Connections at once.

@@ -8,7 +8,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::audit::TARGET as AUDIT;
 use super::escape::push_line;
@@ -35,8 +35,25 @@ const CAPPED: [&str; 12] = [
 ///
 /// # Errors
 /// When logging has been set up before.
-pub fn init(settings: &LogSettings, log: LineQueue, audit: Option<LineQueue>) -> Result<(), TryInitError> {
-    both(settings, log, audit).try_init()
+pub fn init(settings: &LogSettings, log: LineQueue, audit: Option<LineQueue>) -> Result<LevelHandle, TryInitError> {
+    let (subscriber, level) = both(settings, log, audit);
+    subscriber.try_init()?;
+    Ok(level)
+}
+
+/// Changes the least severe level that is written while the program runs.
+#[derive(Clone, Debug)]
+pub struct LevelHandle {
+    filter: reload::Handle<Targets, Registry>,
+    audit_apart: bool,
+}
+
+impl LevelHandle {
+    /// From here on, this level and what is more severe is written.
+    pub fn set(&self, level: tracing::Level) {
+        // It fails only when the subscriber is no more, and then nothing is written anyway.
+        let _ = self.filter.reload(filter(level, self.audit_apart));
+    }
 }
 
 /// Logs into a writer; it gets each event in one piece.
@@ -44,18 +61,20 @@ pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Sen
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    both(settings, writer, None::<W>)
+    both(settings, writer, None::<W>).0
 }
 
-fn both<W, A>(settings: &LogSettings, writer: W, audit: Option<A>) -> impl Subscriber + Send + Sync + use<W, A>
+fn both<W, A>(
+    settings: &LogSettings,
+    writer: W,
+    audit: Option<A>,
+) -> (impl Subscriber + Send + Sync + use<W, A>, LevelHandle)
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
     A: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let mut wanted = filter(settings.level);
-    if audit.is_some() {
-        wanted = wanted.with_target(AUDIT, LevelFilter::OFF);
-    }
+    let audit_apart = audit.is_some();
+    let (wanted, handle) = reload::Layer::new(filter(settings.level, audit_apart));
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![match settings.format {
         LogFormat::Json => json(writer).with_filter(wanted).boxed(),
         LogFormat::Text => fmt::layer().with_ansi(false).with_writer(OneLine(writer)).with_filter(wanted).boxed(),
@@ -64,7 +83,7 @@ where
         let audit_alone = Targets::new().with_target(AUDIT, LevelFilter::INFO);
         layers.push(json(audit).with_filter(audit_alone).boxed());
     }
-    tracing_subscriber::registry().with(layers)
+    (tracing_subscriber::registry().with(layers), LevelHandle { filter: handle, audit_apart })
 }
 
 fn json<W>(writer: W) -> impl Layer<Registry> + Send + Sync
@@ -75,13 +94,14 @@ where
     lines.with_writer(OneLine(writer))
 }
 
-fn filter(level: tracing::Level) -> Targets {
+/// What the log has of each target; `audit_apart` when audit events have a sink of their own.
+fn filter(level: tracing::Level, audit_apart: bool) -> Targets {
     let level = LevelFilter::from_level(level);
     let capped = level.min(LevelFilter::INFO);
     Targets::new()
         .with_default(level)
         // What happened to sessions is told however quiet the rest is.
-        .with_target(AUDIT, level.max(LevelFilter::INFO))
+        .with_target(AUDIT, if audit_apart { LevelFilter::OFF } else { level.max(LevelFilter::INFO) })
         .with_targets(CAPPED.map(|target| (target, capped)))
 }
 
@@ -192,15 +212,51 @@ pub(super) mod tests {
         let (log, audit) = (Kept::default(), Kept::default());
         let (to_log, to_audit) = (log.clone(), audit.clone());
         let settings = LogSettings { format: LogFormat::Text, level: Level::ERROR, ..LogSettings::default() };
-        let subscriber = both(&settings, move || to_log.clone(), Some(move || to_audit.clone()));
+        let (subscriber, level) = both(&settings, move || to_log.clone(), Some(move || to_audit.clone()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "audit", "somebody logged in");
             tracing::error!("something else");
+            level.set(Level::DEBUG);
+            tracing::info!(target: "audit", "under another level");
         });
         let text = |kept: &Kept| String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        assert!(text(&log).contains("something else") && !text(&log).contains("logged in"), "{}", text(&log));
-        let line: serde_json::Value = serde_json::from_str(text(&audit).trim_end()).unwrap();
-        assert_eq!(line["message"], "somebody logged in");
+        let (log, audit) = (text(&log), text(&audit));
+        assert!(log.contains("something else"), "{log}");
+        assert!(!log.contains("logged in") && !log.contains("another level"), "{log}");
+        let told: Vec<_> = audit
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].clone())
+            .collect();
+        assert_eq!(told, ["somebody logged in", "under another level"]);
+    }
+
+    #[test]
+    fn the_level_changes_while_the_program_runs() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let (subscriber, level) = both(&LogSettings::default(), move || writer.clone(), None::<fn() -> Kept>);
+        let say = |text: &str| {
+            tracing::debug!("debug {text}");
+            tracing::warn!("warning {text}");
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            say("first");
+            level.set(Level::DEBUG);
+            say("second");
+            level.set(Level::ERROR);
+            say("third");
+            tracing::info!(target: "audit", "kept");
+        });
+        let lines = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        for (text, written) in [
+            ("debug first", false),
+            ("warning first", true),
+            ("debug second", true),
+            ("warning third", false),
+            ("kept", true),
+        ] {
+            assert_eq!(lines.contains(text), written, "{text} in {lines}");
+        }
     }
 
     #[test]

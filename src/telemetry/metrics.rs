@@ -11,6 +11,7 @@ use prometheus::{
 use super::labels::{
     CallOutcome, Denial, Limit, LoginStep, Outcome, ProviderEndpoint, RefreshOutcome, SessionEnd, StoreOperation,
 };
+use super::reload_metrics::ReloadMetrics;
 
 /// Seconds; from a quick answer of an application beside us to the deadline of a slow one.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -29,12 +30,14 @@ pub struct Metrics {
     sessions_ended: IntCounterVec,
     provider_calls: IntCounterVec,
     provider_seconds: HistogramVec,
-    provider_up: IntGaugeVec,
-    provider_skew: IntGaugeVec,
+    pub(super) provider_up: IntGaugeVec,
+    pub(super) provider_skew: IntGaugeVec,
     without_refresh_token: IntCounterVec,
     store_errors: IntCounterVec,
     malformed: IntCounterVec,
     limits: IntCounterVec,
+    /// Readings of the configuration.
+    pub config: ReloadMetrics,
     /// Sessions that are alive, as far as this process knows.
     pub sessions_live: IntGauge,
     /// Connections that are open.
@@ -116,6 +119,7 @@ impl Metrics {
             store_errors: counters(&r, "store_errors_total", "Failures of the session store.", &["operation"]),
             malformed: counters(&r, "malformed_total", "Input that could not be read as HTTP.", &["kind"]),
             limits: counters(&r, "limit_reached_total", "What limits turned away.", &["limit"]),
+            config: ReloadMetrics::new(&r),
             sessions_live: gauge(&r, "sessions_live", "Sessions that are alive in this process's store."),
             connections: gauge(&r, "connections", "Connections that are open."),
             tunnels: gauge(&r, "tunnels", "WebSockets and other tunnels that are open."),
@@ -323,11 +327,11 @@ fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
     register(registry, IntCounter::with_opts(options(name, help)))
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     register(registry, IntGauge::with_opts(options(name, help)))
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(registry, IntCounterVec::new(options(name, help), labels))
 }
 
@@ -341,61 +345,4 @@ fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> H
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_counted_is_served_under_its_labels() {
-        let metrics = Metrics::new();
-        let (wiki, corp) = (metrics.upstream("wiki"), metrics.provider("corp"));
-        wiki.request(Outcome::Success);
-        wiki.request(Outcome::Login);
-        wiki.denied(Denial::ClaimMissing);
-        wiki.responded(Duration::from_millis(3));
-        metrics.upstream("-").request(Outcome::Refused);
-        metrics.refusal("misdirected");
-        metrics.login(LoginStep::Started);
-        metrics.login_rejected("state-mismatch");
-        metrics.session_ended(SessionEnd::Idle);
-        metrics.store_error(StoreOperation::Load);
-        metrics.malformed("parse");
-        metrics.limit_reached(Limit::Target);
-        metrics.access_log_dropped.inc();
-        corp.called(ProviderEndpoint::Token, CallOutcome::Ok, Duration::from_millis(30));
-        corp.refreshed(RefreshOutcome::Uncertain);
-        corp.set_up(true);
-        corp.set_skew(-3);
-        let text = metrics.encode();
-        for line in [
-            r#"vestibule_requests_total{outcome="2xx",upstream="wiki"} 1"#,
-            r#"vestibule_requests_total{outcome="refused",upstream="-"} 1"#,
-            r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.0025"} 0"#,
-            r#"vestibule_upstream_response_seconds_bucket{upstream="wiki",le="0.005"} 1"#,
-            r#"vestibule_access_denied_total{reason="claim-missing",upstream="wiki"} 1"#,
-            r#"vestibule_access_denied_total{reason="groups-overage",upstream="wiki"} 0"#,
-            r#"vestibule_refusals_total{code="misdirected"} 1"#,
-            r#"vestibule_login_total{reason="",step="started"} 1"#,
-            r#"vestibule_login_total{reason="state-mismatch",step="rejected"} 1"#,
-            r#"vestibule_sessions_ended_total{reason="idle"} 1"#,
-            r#"vestibule_store_errors_total{operation="load"} 1"#,
-            r#"vestibule_malformed_total{kind="parse"} 1"#,
-            r#"vestibule_limit_reached_total{limit="target"} 1"#,
-            r#"vestibule_provider_calls_total{endpoint="token",outcome="ok",provider="corp"} 1"#,
-            r#"vestibule_refresh_total{outcome="uncertain",provider="corp"} 1"#,
-            r#"vestibule_provider_up{provider="corp"} 1"#,
-            r#"vestibule_provider_skew_seconds{provider="corp"} -3"#,
-            "vestibule_access_log_dropped_total 1",
-            "vestibule_panics_total 0",
-        ] {
-            assert!(text.lines().any(|served| served == line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn handles_of_one_name_count_together() {
-        let metrics = Metrics::new();
-        metrics.upstream("wiki").request(Outcome::Success);
-        metrics.upstream("wiki").request(Outcome::Success);
-        assert!(metrics.encode().contains(r#"vestibule_requests_total{outcome="2xx",upstream="wiki"} 2"#));
-    }
-}
+mod tests;

@@ -10,5 +10,6 @@ pub mod line_queue;
 pub mod logging;
 pub mod metrics;
 pub mod panics;
+pub mod reload_metrics;
 pub mod request_id;
 pub mod settings;

@@ -8,10 +8,11 @@ use tokio::process::Command;
 use vestibule::clock::Clock;
 use vestibule::secret::SealingKey;
 
-use crate::harness::gateway::Stage;
+use crate::harness::gateway::{Setup, Stage};
 use crate::harness::patiently;
 use crate::harness::peer_process::project;
 use crate::harness::provider::TestProvider;
+use crate::reload_sessions::Keys;
 
 const HEADERS: &str = "public = [\"/public/**\"]\nanonymous = \"forward\"\n\
                        identity_assertion = { algorithm = \"ALGORITHM\", audience = \"wiki\", claims = [\"email\", \"groups\", \"none\"] }\n\
@@ -155,6 +156,43 @@ async fn keys_stay_over_a_restart_and_a_rotation_breaks_nobody() {
         let gone = stage_with(algorithm, &[2]).await.keys().await;
         assert_eq!(verified(&old_token, &gone, algorithm, now).await["refused"], "ERR_JWKS_NO_MATCHING_KEY");
     }
+}
+
+#[tokio::test]
+async fn a_rotation_by_reload_breaks_nobody_and_takes_no_new_connections() {
+    let ring = Keys::new();
+    let with = |names: &[&str], audience: &str| {
+        let (session, upstream) = (ring.line(names), HEADERS.replace("ALGORITHM", "EdDSA").replace("wiki", audience));
+        move |setup: &mut Setup| (setup.session, setup.upstream) = (session, upstream)
+    };
+    let stage = Stage::with(with(&["a"], "wiki")).await;
+    stage.enter().await;
+    let (cookie, connections) = (stage.cookie_line(), stage.upstream.connections().value());
+    let ask = async || {
+        assert_eq!(stage.spelled("GET /x", &[&cookie]).await.status, 200);
+        stage.assertion()
+    };
+    let (old, old_keys) = (ask().await, stage.keys().await);
+    stage.reload(with(&["a", "b"], "wiki")).await.unwrap();
+    let (announced, still_old) = (stage.keys().await, ask().await);
+    stage.reload(with(&["b", "a"], "wiki")).await.unwrap();
+    let (new, new_keys, now) = (ask().await, stage.keys().await, json!({ "now": stage.now() }));
+    for (token, keys) in
+        [(&old, &announced), (&still_old, &old_keys), (&new, &announced), (&old, &new_keys), (&new, &new_keys)]
+    {
+        let answer = verified(token, keys, "EdDSA", now.clone()).await;
+        assert_eq!(answer["payload"]["sub"], "subject-of-alice", "{answer}");
+    }
+    assert_eq!(new_keys["keys"].as_array().unwrap().len(), 2);
+    let unknown = |answer: Value| assert_eq!(answer["refused"], "ERR_JWKS_NO_MATCHING_KEY", "{answer}");
+    unknown(verified(&new, &old_keys, "EdDSA", now.clone()).await);
+    // What it says follows too.
+    stage.reload(with(&["b", "a"], "board")).await.unwrap();
+    let answer = verified(&ask().await, &new_keys, "EdDSA", json!({ "now": stage.now(), "audience": "board" })).await;
+    assert_eq!(answer["payload"]["aud"], "board", "{answer}");
+    assert_eq!(stage.upstream.connections().value(), connections, "other headers go over the same connections");
+    stage.reload(with(&["b"], "wiki")).await.unwrap();
+    unknown(verified(&old, &stage.keys().await, "EdDSA", now).await);
 }
 
 #[tokio::test]

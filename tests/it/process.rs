@@ -18,7 +18,7 @@ use crate::harness::provider::{Endpoint, TestProvider};
 use crate::harness::raw::{self, RawConnection};
 use crate::harness::upstream::RecordingUpstream;
 
-const SECRET: &str = "mark-secret-of-the-process";
+pub const SECRET: &str = "mark-secret-of-the-process";
 
 fn vestibule(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
@@ -34,36 +34,36 @@ async fn run(arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// A folder with a configuration in it.
-struct Configured {
+pub struct Configured {
     folder: tempfile::TempDir,
 }
 
 impl Configured {
-    fn with(text: &str) -> Self {
+    pub fn with(text: &str) -> Self {
         let configured = Self { folder: tempfile::tempdir().unwrap() };
         configured.write("secret", SECRET);
         configured.write("vestibule.toml", text);
         configured
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         self.file("vestibule.toml").display().to_string()
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
 
 /// `address` of the public listener; probes on any port.
-fn configuration(issuer: &str, address: &str, public_url: &str, upstream: &str) -> String {
+pub fn configuration(issuer: &str, address: &str, public_url: &str, upstream: &str) -> String {
     format!(
         "public_url = \"{public_url}\"\n[listen]\naddress = \"{address}\"\nprobe_address = \"127.0.0.1:0\"\n\
          [listen.limits]\ndrain_delay = \"60s\"\n[provider]\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT_ID}\"\n\
@@ -72,16 +72,16 @@ fn configuration(issuer: &str, address: &str, public_url: &str, upstream: &str) 
 }
 
 /// `vestibule serve`, running.
-struct Serving {
+pub struct Serving {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
     lines: Vec<String>,
-    public: SocketAddr,
-    probe: SocketAddr,
+    pub public: SocketAddr,
+    pub probe: SocketAddr,
 }
 
 impl Serving {
-    async fn start(path: &str) -> Self {
+    pub async fn start(path: &str) -> Self {
         let mut child = vestibule(&["serve", "--config", path]).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut lines = Vec::new();
@@ -112,13 +112,33 @@ impl Serving {
         raw::ask(self.probe, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap().status
     }
 
-    async fn signal(&self, name: &str) {
+    pub async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
     }
 
+    /// Waits for a line of the log with this event, and gives it.
+    pub async fn logs(&mut self, event: &str) -> Value {
+        patiently(&format!("the event {event}"), async {
+            loop {
+                let line = self.log.next_line().await.unwrap().unwrap_or_else(|| panic!("it has ended"));
+                self.lines.push(line.clone());
+                let line: Value = serde_json::from_str(&line).unwrap();
+                if line["event"] == event {
+                    break line;
+                }
+            }
+        })
+        .await
+    }
+
+    /// What a probe answers.
+    pub async fn probe(&self, target: &str) -> String {
+        raw::ask(self.probe, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await.unwrap().text()
+    }
+
     /// Waits for the end: exit code, log, access log.
-    async fn end(mut self) -> (Option<i32>, String, String) {
+    pub async fn end(mut self) -> (Option<i32>, String, String) {
         let status = patiently("the end", self.child.wait()).await.unwrap();
         while let Some(line) = self.log.next_line().await.unwrap() {
             self.lines.push(line);
@@ -130,7 +150,7 @@ impl Serving {
 }
 
 /// A port that was free a moment ago; the redirect URI must name it before the program binds it.
-async fn free_port() -> u16 {
+pub async fn free_port() -> u16 {
     tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
 }
 

@@ -63,7 +63,7 @@ fn describe(gateway: &Gateway, session: &OpenedSession) -> serde_json::Value {
     let seconds = |at: Option<Timestamp>| at.map(Timestamp::as_seconds);
     json!({
         "created": session.created().as_seconds(),
-        "session_expires": session.absolute_expiry().as_seconds(),
+        "session_expires": gateway.sessions.absolute_expiry(session).as_seconds(),
         "idle_expires": gateway.sessions.idle_expiry(session).as_seconds(),
         "access_token_expires": seconds(grant.and_then(|grant| grant.tokens.access_expires)),
         "next_refresh": seconds(session.next_refresh().filter(|_| session.can_refresh())),

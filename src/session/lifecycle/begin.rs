@@ -14,6 +14,7 @@ use crate::session::grant::Grant;
 use crate::session::index::IndexName;
 use crate::session::lifetime::store_expiry;
 use crate::session::opened::OpenedSession;
+use crate::session::rules::SessionRules;
 use crate::session::store::{Inserted, LastUse};
 use crate::session::ticket::{StoreKey, Ticket};
 
@@ -76,14 +77,16 @@ impl Sessions {
     /// [`SessionError`]; there is no session then, and the one that was to be replaced goes on, unless it has made room
     /// in a full store and something failed after that: then it is among those that have passed.
     pub async fn begin(&self, new: NewSession<'_>) -> Result<Begun, SessionError> {
-        let now = self.clock.now();
+        // One edition from beginning to end: a session whose index and record were under different keys could be lost
+        // by its index when one of them goes.
+        let (now, rules) = (self.clock.now(), self.rules.load_full());
         let stepped_from = new.replaces.filter(|_| new.steps_up);
         let mut upstreams = stepped_from.map(|old| old.content.upstreams.clone()).unwrap_or_default();
         upstreams.extend(new.upstream);
         let content = SessionContent {
             client_id: new.client_id,
             created: now,
-            absolute_expiry: now.plus(self.lifetime),
+            absolute_expiry: now.plus(rules.lifetime),
             identity: Arc::new(new.identity),
             sid: new.sid,
             auth_time: new.auth_time,
@@ -95,28 +98,28 @@ impl Sessions {
             successor: None,
         };
         let replaced = new.replaces.map(|old| old.store_key());
-        let mut displaced = self.displaced_by(&content, &new.host, replaced).await?;
+        let mut displaced = self.displaced_by(&rules, &content, &new.host, replaced).await?;
 
         let ticket = Ticket::draw(&*self.entropy)?;
         let cookie = ticket.encode();
-        let identified = Arc::new(self.identify(ticket, &new.host));
+        let identified = Arc::new(self.identify(&rules, ticket, &new.host));
         identified.liveness.remember_cache_key(cache_key(cookie.as_bytes(), &new.host));
         identified.liveness.learn_use(now, now, self.clock.monotonic());
-        let sealed = self.seal(&identified, 1, &content)?;
+        let sealed = self.seal(&rules, &identified, 1, &content)?;
         let (key, size) = (identified.store_key, sealed.record.len());
 
         let names = names(&content, &new.sub);
         for name in &names {
-            let index = name.under_first_key(&self.ring, &self.namespace);
+            let index = name.under_first_key(&rules.ring, &self.namespace);
             self.store.index_add(index, key, content.absolute_expiry).await?;
         }
-        let last_use = LastUse { at: now, expires: store_expiry(content.absolute_expiry, now, self.idle) };
+        let last_use = LastUse { at: now, expires: store_expiry(content.absolute_expiry, now, rules.idle) };
         let mut room = Room::default();
         let stored = async {
             let mut inserted = self.store.insert(key, sealed.clone(), last_use).await?;
             if matches!(inserted, Inserted::AtCapacity) {
                 // A login that somebody has ended must not cost the session that goes on.
-                self.check_not_ended(&names, new.login_issued).await?;
+                self.check_not_ended(&rules, &names, new.login_issued).await?;
                 room = self.make_room(new.replaces, &mut displaced).await?;
                 if room.is_made() {
                     inserted = self.store.insert(key, sealed, last_use).await?;
@@ -132,7 +135,8 @@ impl Sessions {
             self.tell_of_room(room);
             return Err(error);
         }
-        let superseded = match self.settle(&names, new.login_issued, new.replaces, new.steps_up.then_some(key)).await {
+        let stepped_up = new.steps_up.then_some(key);
+        let superseded = match self.settle(&rules, &names, new.login_issued, new.replaces, stepped_up).await {
             Ok(superseded) => superseded,
             Err(error) => {
                 // It was never shown to anybody. Should this fail too, it is a record without a cookie and passes away.
@@ -143,7 +147,7 @@ impl Sessions {
             }
         };
         drop(names);
-        let session = self.opened(identified, 1, content, size);
+        let session = self.opened(&rules, identified, rules.ring.first().kid(), 1, content, size);
         if let Some(old) = stepped_from.filter(|_| superseded == Some(Superseded::Serves)) {
             old.identified.liveness.succeeded_by(Arc::clone(&session));
         }
@@ -186,12 +190,13 @@ impl Sessions {
     /// gone, or about to go where `stepped_up` is the key of a session that has stepped up from it.
     async fn settle(
         &self,
+        rules: &SessionRules,
         names: &[IndexName<'_>],
         login_issued: Timestamp,
         replaces: Option<&Arc<OpenedSession>>,
         stepped_up: Option<StoreKey>,
     ) -> Result<Option<Superseded>, SessionError> {
-        self.check_not_ended(names, login_issued).await?;
+        self.check_not_ended(rules, names, login_issued).await?;
         match (replaces, stepped_up) {
             (Some(old), Some(successor)) => return self.supersede(old, successor).await.map(Some),
             (Some(old), None) => self.end(old, EndReason::Replaced).await?,
@@ -200,9 +205,14 @@ impl Sessions {
         Ok(None)
     }
 
-    async fn check_not_ended(&self, names: &[IndexName<'_>], login_issued: Timestamp) -> Result<(), SessionError> {
+    async fn check_not_ended(
+        &self,
+        rules: &SessionRules,
+        names: &[IndexName<'_>],
+        login_issued: Timestamp,
+    ) -> Result<(), SessionError> {
         for name in names {
-            for index in name.under_all_keys(&self.ring, &self.namespace) {
+            for index in name.under_all_keys(&rules.ring, &self.namespace) {
                 if self.store.index_tombstone(index).await?.is_some_and(|ended| ended >= login_issued) {
                     return Err(SessionError::EndedMeanwhile);
                 }
@@ -214,6 +224,7 @@ impl Sessions {
     /// The oldest sessions of the same subject and host that must go, so that there are not more than allowed.
     async fn displaced_by(
         &self,
+        rules: &SessionRules,
         content: &SessionContent,
         host: &Host,
         replaced: Option<StoreKey>,
@@ -222,7 +233,7 @@ impl Sessions {
         let mut own = self.of_subject(&identity.issuer, &identity.subject).await?;
         own.retain(|other| other.card.host == host.as_str() && Some(other.store_key) != replaced);
         own.sort_by_key(|other| other.card.created);
-        let surplus = (own.len() + 1).saturating_sub(self.max_per_subject);
+        let surplus = (own.len() + 1).saturating_sub(rules.max_per_subject);
         Ok(own.into_iter().take(surplus).map(|other| other.store_key).collect())
     }
 }
@@ -241,7 +252,7 @@ impl Room {
 }
 
 /// The indexes that name a session: by what the mapping calls the person, and by what the provider does.
-fn names<'a>(content: &'a SessionContent, sub: &'a str) -> Vec<IndexName<'a>> {
+pub(super) fn names<'a>(content: &'a SessionContent, sub: &'a str) -> Vec<IndexName<'a>> {
     let (issuer, subject) = (content.identity.issuer.as_str(), content.identity.subject.as_str());
     let sid = content.sid.as_deref().map(|sid| IndexName::Sid { issuer, sid });
     let subjects = [subject, sub].into_iter().take(if subject == sub { 1 } else { 2 });

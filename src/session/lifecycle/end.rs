@@ -65,7 +65,7 @@ impl Sessions {
         let stored = self.store.load(key).await;
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
-        let card = stored?.and_then(|stored| Card::open(&self.ring, &key, &stored.sealed.card).ok());
+        let card = stored?.and_then(|stored| Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok());
         if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
@@ -104,7 +104,7 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<EndedSession>, SessionError> {
-        let indexes = name.under_all_keys(&self.ring, &self.namespace);
+        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
         let at = at.unwrap_or_else(|| self.clock.now());
         for index in &indexes {
             self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
@@ -147,14 +147,16 @@ impl Sessions {
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
     /// that was stepped up from: it ends with its successor and counts no more.
     fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
-        let card = Card::open(&self.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
+        let card =
+            Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
         let absolute_expiry = stored.sealed.absolute_expiry;
         Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
     }
 
     async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {
         let mut members = HashSet::new();
-        for index in name.under_all_keys(&self.ring, &self.namespace) {
+        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
+        for index in indexes {
             members.extend(self.store.index_members(index).await?);
         }
         Ok(members)

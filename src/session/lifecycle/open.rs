@@ -45,6 +45,11 @@ impl Sessions {
                     self.forget(&session);
                     return Ok(Opened::None(WhyNot::Expired));
                 }
+                Judgement::NotAdmitted(why) => {
+                    self.note_passed(&session, why.end());
+                    self.forget(&session);
+                    return Ok(Opened::None(why.why_not()));
+                }
                 Judgement::AskStore => {}
                 Judgement::AskStoreAboutUse => unused = Some(session),
             }
@@ -62,7 +67,7 @@ impl Sessions {
 
     async fn open_cold(&self, host: &Host, cookie: &[u8], key: CacheKey) -> Result<Opened, SessionError> {
         let Ok(ticket) = Ticket::decode(cookie) else { return Ok(Opened::None(WhyNot::Malformed)) };
-        let identified = Arc::new(self.identify(ticket, host));
+        let identified = Arc::new(self.identify(&self.rules.load(), ticket, host));
         Ok(match self.read(&identified, Some(key)).await? {
             Ok(session) => {
                 self.touch(&session);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sessions;
+use super::begin::names;
 use crate::claims::Identity;
 use crate::entropy::draw;
 use crate::session::content::SessionContent;
@@ -12,6 +13,7 @@ use crate::session::error::SessionError;
 use crate::session::grant::{Grant, GrantId, GrantMark, GrantTokens};
 use crate::session::lifetime::LEASE_LIFETIME;
 use crate::session::opened::OpenedSession;
+use crate::session::rules::SessionRules;
 use crate::session::store::{LeaseOwner, Replaced};
 use crate::session::ticket::StoreKey;
 
@@ -197,12 +199,26 @@ impl Sessions {
                 Edit::Leave => return Ok(Rewritten::Left(base)),
                 Edit::Lost => return Ok(Rewritten::Gone),
             };
+            let rules = self.rules.load_full();
+            // Sealed anew it would outlive the removal of its key, or another provider in its place.
+            if rules.admit(&base).is_err() {
+                self.forget(&base);
+                return Ok(Rewritten::Gone);
+            }
             let generation = base.generation.saturating_add(1);
-            let sealed = self.seal(&base.identified, generation, &content)?;
+            self.follow_first_key(&rules, &base).await?;
+            let sealed = self.seal(&rules, &base.identified, generation, &content)?;
             let size = sealed.record.len();
             match self.store.replace(base.store_key(), base.generation, sealed).await? {
                 Replaced::Written => {
-                    let written = self.opened(Arc::clone(&base.identified), generation, content, size);
+                    let written = self.opened(
+                        &rules,
+                        Arc::clone(&base.identified),
+                        rules.ring.first().kid(),
+                        generation,
+                        content,
+                        size,
+                    );
                     self.keep(&written);
                     return Ok(Rewritten::Written(written));
                 }
@@ -217,6 +233,20 @@ impl Sessions {
             }
         }
         Err(SessionError::Contended)
+    }
+
+    /// A record that is about to be sealed under a newer key is entered into the indexes under that key as well: when
+    /// the old key goes, the session stays, and whoever ends it by its index must still find it.
+    async fn follow_first_key(&self, rules: &SessionRules, base: &OpenedSession) -> Result<(), SessionError> {
+        if base.sealed_under == rules.ring.first().kid() {
+            return Ok(());
+        }
+        let sub = base.content.identity.claims.lookup("sub").and_then(serde_json::Value::as_str);
+        for name in names(&base.content, sub.unwrap_or(&base.content.identity.subject)) {
+            let index = name.under_first_key(&rules.ring, &self.namespace);
+            self.store.index_add(index, base.store_key(), base.content.absolute_expiry).await?;
+        }
+        Ok(())
     }
 }
 

@@ -8,9 +8,11 @@ use crate::session::card::Card;
 use crate::session::content::SessionContent;
 use crate::session::envelope::{self, OpenedRecord};
 use crate::session::error::{EndReason, SessionError, WhyNot};
+use crate::session::key_ring::Kid;
 use crate::session::lifetime::Verdict;
 use crate::session::opened::{Identified, OpenedSession};
 use crate::session::record;
+use crate::session::rules::SessionRules;
 use crate::session::sealed_box::Rejected;
 use crate::session::store::{SealedSession, StoredSession};
 use crate::session::ticket::{StoreKey, Ticket};
@@ -19,6 +21,7 @@ use crate::session::tlv::tlv;
 impl Sessions {
     pub(super) fn seal(
         &self,
+        rules: &SessionRules,
         identified: &Identified,
         generation: u64,
         content: &SessionContent,
@@ -26,8 +29,8 @@ impl Sessions {
         let absolute_expiry = content.absolute_expiry;
         let record = OpenedRecord { generation, absolute_expiry, content: record::encode(content)? };
         let place = identified.place(&self.namespace);
-        let record = envelope::seal(place, &self.ring, identified.ticket.secret(), record, &*self.entropy)?;
-        let card = Card::of(content, &identified.host).seal(&self.ring, &identified.store_key, &*self.entropy)?;
+        let record = envelope::seal(place, &rules.ring, identified.ticket.secret(), record, &*self.entropy)?;
+        let card = Card::of(content, &identified.host).seal(&rules.ring, &identified.store_key, &*self.entropy)?;
         Ok(SealedSession { record: record.into(), card: card.into(), generation, absolute_expiry })
     }
 
@@ -37,10 +40,10 @@ impl Sessions {
         identified: Arc<Identified>,
         stored: &StoredSession,
     ) -> Result<Arc<OpenedSession>, WhyNot> {
-        let sealed = &stored.sealed;
+        let (sealed, rules) = (&stored.sealed, self.rules.load());
         let place = identified.place(&self.namespace);
         let opened =
-            envelope::open(place, &self.ring, identified.ticket.secret(), &sealed.record).map_err(|rejected| {
+            envelope::open(place, &rules.ring, identified.ticket.secret(), &sealed.record).map_err(|rejected| {
                 match rejected {
                     Rejected::UnknownKey => WhyNot::UnknownKey,
                     Rejected::Malformed | Rejected::NotAuthentic => WhyNot::Tampered,
@@ -54,16 +57,13 @@ impl Sessions {
         if !agreed {
             return Err(WhyNot::Tampered);
         }
-        let configured = self
-            .clients
-            .get(&identified.host)
-            .is_some_and(|client| client.issuer == content.identity.issuer && client.client_id == content.client_id);
-        if !configured {
+        if !rules.is_begun_with(&identified.host, &content.identity.issuer, &content.client_id) {
             return Err(WhyNot::OtherConfiguration);
         }
         identified.liveness.learn_use(stored.last_use, self.clock.now(), self.clock.monotonic());
-        let session = self.opened(identified, opened.generation, content, sealed.record.len());
-        match self.verdict(&session) {
+        let kid = envelope::sealed_under(&sealed.record).ok_or(WhyNot::Tampered)?;
+        let session = self.opened(&rules, identified, kid, opened.generation, content, sealed.record.len());
+        match self.verdict(&rules, &session) {
             Verdict::Live => Ok(session),
             Verdict::Expired => {
                 self.note_passed_if_held(&session, EndReason::Expired);
@@ -88,15 +88,18 @@ impl Sessions {
 
     pub(super) fn opened(
         &self,
+        rules: &SessionRules,
         identified: Arc<Identified>,
+        sealed_under: Kid,
         generation: u64,
         content: SessionContent,
         size: usize,
     ) -> Arc<OpenedSession> {
-        let pseudonym = self.ring.pseudonym(&content.identity.issuer, &content.identity.subject);
+        let pseudonym = rules.ring.pseudonym(&content.identity.issuer, &content.identity.subject);
         let left = content.absolute_expiry.since(self.clock.now());
         let absolute_at = self.clock.monotonic().saturating_add(left);
-        Arc::new(OpenedSession { identified, generation, content, pseudonym, absolute_at, size })
+        let edition = rules.edition;
+        Arc::new(OpenedSession { identified, generation, content, pseudonym, sealed_under, edition, absolute_at, size })
     }
 
     /// Makes a version the one that requests find.
@@ -108,10 +111,10 @@ impl Sessions {
         }
     }
 
-    pub(super) fn identify(&self, ticket: Ticket, host: &Host) -> Identified {
+    pub(super) fn identify(&self, rules: &SessionRules, ticket: Ticket, host: &Host) -> Identified {
         let store_key = StoreKey::of(&self.namespace, host, ticket.id());
         Identified {
-            reference: self.ring.reference(&tlv(&[b"session", ticket.id().expose()])),
+            reference: rules.ring.reference(&tlv(&[b"session", ticket.id().expose()])),
             host: host.clone(),
             store_key,
             liveness: self.registry.enter(store_key),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use super::*;
 use crate::origin::Scheme;
@@ -20,6 +21,7 @@ use crate::session::ticket::StoreKey;
 mod begin;
 mod end;
 mod open;
+mod renew;
 mod save;
 mod supersede;
 mod watch;
@@ -192,7 +194,7 @@ impl Scene {
         Self::with(settings(&[1]), 10_000)
     }
 
-    fn with(settings: SessionSettings, max_sessions: usize) -> Self {
+    fn with(mut settings: SessionSettings, max_sessions: usize) -> Self {
         let clock = Arc::new(TestClock::at(NOW));
         let entropy = Arc::new(Counted::default());
         let store = Arc::new(TestStore {
@@ -207,7 +209,7 @@ impl Scene {
             loads: std::sync::atomic::AtomicUsize::default(),
         });
         let sessions = Sessions::new(
-            settings,
+            &mut settings,
             NAMESPACE.into(),
             clients(),
             Arc::clone(&clock) as _,
@@ -221,12 +223,12 @@ impl Scene {
     /// Another gateway, or the same one configured differently, on the same store.
     fn other(
         &self,
-        settings: SessionSettings,
+        mut settings: SessionSettings,
         namespace: &str,
         clients: HashMap<Host, RegisteredClient>,
     ) -> Arc<Sessions> {
         Sessions::new(
-            settings,
+            &mut settings,
             namespace.into(),
             clients,
             Arc::clone(&self.clock) as _,

@@ -64,7 +64,7 @@ impl SessionWatch {
             changed.as_mut().enable();
             if session.has_ended() {
                 // Somebody may have met it past its limit without knowing what it was.
-                match self.sessions.verdict(&session) {
+                match self.sessions.verdict(&self.sessions.rules.load(), &session) {
                     Verdict::Live => {}
                     Verdict::Expired => self.sessions.note_passed(&session, EndReason::Expired),
                     Verdict::Idle => self.sessions.note_passed(&session, EndReason::Idle),
@@ -73,6 +73,11 @@ impl SessionWatch {
             }
             match self.sessions.judge(&session) {
                 Judgement::Live => {}
+                Judgement::NotAdmitted(why) => {
+                    self.sessions.note_passed(&session, why.end());
+                    self.sessions.forget(&session);
+                    return;
+                }
                 Judgement::Expired => {
                     self.sessions.note_passed(&session, EndReason::Expired);
                     self.sessions.forget(&session);
@@ -98,8 +103,8 @@ impl SessionWatch {
 
     /// Until the nearer limit, but never long.
     fn pause(&self, session: &OpenedSession) -> Duration {
-        let now = self.sessions.clock.now();
-        let idle = session.last_touch().plus(self.sessions.idle).since(now);
-        session.absolute_expiry().since(now).min(idle).clamp(Duration::from_secs(1), LOOK)
+        let (now, rules) = (self.sessions.clock.now(), self.sessions.rules.load());
+        let idle = session.last_touch().plus(rules.idle).since(now);
+        rules.absolute_expiry(session).since(now).min(idle).clamp(Duration::from_secs(1), LOOK)
     }
 }

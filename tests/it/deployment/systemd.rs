@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixDatagram;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStderr, Command};
 
 use super::ended;
 use crate::harness::gateway::CLIENT_ID;
@@ -79,6 +79,48 @@ fn configured(folder: &Path, issuer: &str) -> PathBuf {
     path
 }
 
+/// The program under a service manager; the start may take as long as it wants.
+struct Serving {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    probe: SocketAddr,
+}
+
+impl Serving {
+    async fn start(configuration: &Path, socket: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["serve", "--config"])
+            .arg(configuration)
+            .env("NOTIFY_SOCKET", socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut serving = Self { child, log, probe: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        serving.probe = serving.logs("listening").await["probe"].as_str().unwrap().parse().unwrap();
+        serving
+    }
+
+    /// Waits for a line of the log with this event, and gives it.
+    async fn logs(&mut self, event: &str) -> Value {
+        loop {
+            let line = patiently(event, self.log.next_line()).await.unwrap().expect("it has ended");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+    }
+}
+
 async fn told(manager: &UnixDatagram) -> String {
     let mut buffer = [0; 256];
     let length = patiently("a word to the service manager", manager.recv(&mut buffer)).await.unwrap();
@@ -96,34 +138,49 @@ async fn a_service_manager_is_told_of_readiness_when_the_probe_says_so_and_of_th
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-        .args(["serve", "--config"])
-        .arg(configured(folder.path(), provider.issuer()))
-        .env("NOTIFY_SOCKET", &socket)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let probe = loop {
-        let line = patiently("the addresses", log.next_line()).await.unwrap().expect("it has ended");
-        let line: Value = serde_json::from_str(&line).unwrap();
-        if line["event"] == "listening" {
-            break line["probe"].as_str().unwrap().parse().unwrap();
-        }
-    };
+    let mut serving = Serving::start(&configured(folder.path(), provider.issuer()), &socket).await;
     // The provider is not there, so the start is not over.
-    assert_eq!(readiness(probe).await, 503);
+    assert_eq!(readiness(serving.probe).await, 503);
     assert!(manager.try_recv(&mut [0; 16]).is_err(), "told of readiness too early");
     provider.come_back().await;
     assert_eq!(told(&manager).await, "READY=1");
-    assert_eq!(readiness(probe).await, 200);
+    assert_eq!(readiness(serving.probe).await, 200);
     assert!(manager.try_recv(&mut [0; 16]).is_err(), "told twice");
 
-    let id = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    serving.signal("-TERM").await;
     assert_eq!(told(&manager).await, "STOPPING=1");
-    assert_eq!(patiently("the end", child.wait()).await.unwrap().code(), Some(0));
+    assert_eq!(patiently("the end", serving.child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_service_manager_is_told_when_a_reload_begins_and_when_it_is_over_whatever_came_of_it() {
+    let mut provider = TestProvider::start().await;
+    provider.go_down().await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    let path = configured(folder.path(), provider.issuer());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut serving = Serving::start(&path, &socket).await;
+    // A reload before the start is over must not say that it is.
+    serving.signal("-HUP").await;
+    serving.logs("config.unchanged").await;
+    assert!(manager.try_recv(&mut [0; 16]).is_err(), "told before the start is over");
+    provider.come_back().await;
+    assert_eq!(told(&manager).await, "READY=1");
+
+    serving.signal("-HUP").await;
+    assert_eq!([told(&manager).await, told(&manager).await], ["RELOADING=1", "READY=1"]);
+    serving.logs("config.unchanged").await;
+    for (text, event) in [
+        (format!("{text}[pages]\nname = \"Corp\"\n"), "config.reloaded"),
+        (format!("{text}[pages]\nnmae = \"Corp\"\n"), "config.rejected"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!([told(&manager).await, told(&manager).await], ["RELOADING=1", "READY=1"], "{event}");
+        serving.logs(event).await;
+    }
+    serving.signal("-TERM").await;
+    assert_eq!(told(&manager).await, "STOPPING=1");
+    assert_eq!(patiently("the end", serving.child.wait()).await.unwrap().code(), Some(0));
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
-use vestibule::app::{self, Listeners, Running, World};
+use vestibule::app::{self, Listeners, ReloadError, Reloaded, Running, World};
 use vestibule::clock::OffsetClock;
 use vestibule::config::{self, Environment};
 use vestibule::entropy::SystemEntropy;
@@ -148,6 +148,14 @@ impl Stage {
         }
         let browser = gateway.browser();
         Self { provider, upstream, gateway, browser }
+    }
+
+    /// Puts the configuration of another setup in the place of the one in force.
+    pub async fn reload(&self, adjust: impl FnOnce(&mut Setup)) -> Result<Reloaded, ReloadError> {
+        let mut setup = Setup::default();
+        adjust(&mut setup);
+        let settings = Gateway::settings(&setup, self.provider.issuer(), self.upstream.address(), |_| {});
+        self.gateway.running.as_ref().unwrap().reload(settings).await
     }
 
     /// The full URL of a path behind the gateway.

@@ -174,7 +174,7 @@ async fn ss_02_a_store_that_is_away_begins_nothing() {
 async fn cr_10_without_randomness_nothing_begins() {
     let scene = Scene::new();
     let sessions = Sessions::new(
-        settings(&[1]),
+        &mut settings(&[1]),
         NAMESPACE.into(),
         clients(),
         Arc::clone(&scene.clock) as _,
