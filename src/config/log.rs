@@ -37,7 +37,14 @@ const AUDIT_EXAMPLE: &str = "\"log\" or { file = \"/var/log/vestibule/audit.json
 
 fn audit(setting: &Setting<'_>) -> Option<AuditSink> {
     if !setting.is_table() {
-        return setting.choice(&[("log", ())]).map(|()| AuditSink::Log);
+        return match setting.string(AUDIT_EXAMPLE)? {
+            "log" => Some(AuditSink::Log),
+            _ => {
+                let message = format!("`{}` is neither \"log\" nor a table that names a file", setting.path());
+                setting.refuse(message, format!("write {AUDIT_EXAMPLE}"));
+                None
+            }
+        };
     }
     let section = setting.section(&AUDIT)?;
     let Some(file) = section.setting("file") else {

@@ -114,7 +114,8 @@ fn logs_and_pages() {
         assert_eq!(settings.log.audit, AuditSink::File(PathBuf::from(resolved)));
     }
     refused(&file(&audit("{}"), "", ""), "is missing");
-    refused(&file(&audit("\"syslog\""), "", ""), "`log.audit` must be");
+    refused(&file(&audit("\"syslog\""), "", ""), "`log.audit` is neither \"log\" nor a table");
+    refused(&file(&audit("true"), "", ""), "`log.audit` is a boolean");
     refused(&file(&audit("{ path = \"x\", file = \"y\" }"), "", ""), "there is no key `log.audit.path`");
     refused(&file("[log]\nlevel = \"verbose\"", "", ""), "`log.level` must be");
     refused(&file("[pages]\nname = \"a\\nb\"", "", ""), "must be one line");
