@@ -150,12 +150,13 @@ fn upstream(route: &RouteSettings, path: &CanonicalPath) -> String {
         Target::Http { host, port } => format!("http://{host}:{port}"),
         Target::Https { host, port } => format!("https://{host}:{port}"),
         Target::Unix(socket) => format!("unix:{}", socket.display()),
-        Target::Elsewhere => "another proxy".to_owned(),
+        Target::Elsewhere => "another proxy carries it and asks about".to_owned(),
     };
     let prefix = settings.strip_prefix.as_deref().and_then(|prefix| Prefix::new(prefix).ok());
     let asked = prefix.as_ref().and_then(|prefix| prefix.strip(path.as_str())).unwrap_or(path.as_str());
     let name = &settings.name;
-    format!("{name}: everything under {}{}; {target} is asked for {asked}", route.host, route.path)
+    let asks = if matches!(settings.target, Target::Elsewhere) { "" } else { " is asked for" };
+    format!("{name}: everything under {}{}; {target}{asks} {asked}", route.host, route.path)
 }
 
 /// The rule that wins, and why the others do not.

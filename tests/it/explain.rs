@@ -158,6 +158,7 @@ async fn what_is_refused_is_explained_too() {
         ("GET", "https://other.example/", "answer     421 misdirected: no upstream has the host other.example"),
         ("GET", "https://a@wiki.example.com/", "answer     400 malformed-host"),
         ("TRACE", "/", "answer     405 method-not-allowed"),
+        ("get", "/", "answer     405 method-not-allowed"),
     ] {
         let ran = folder.explain(&[method, url]).await;
         assert_eq!((ran.code, ran.error.as_str()), (0, ""), "{method} {url}");
@@ -165,6 +166,36 @@ async fn what_is_refused_is_explained_too() {
     }
     let long = format!("/{}", "a".repeat(9000));
     assert!(folder.explain(&["GET", &long]).await.out.starts_with("answer     414 target-too-long"));
+}
+
+#[tokio::test]
+async fn there_is_one_answer_and_for_forward_auth_it_is_that_to_the_proxy() {
+    let folder = Folder::new();
+    let configuration = CONFIGURATION.replace("\"{claims.unit}\"", "{ value = \"{claims.unit}\", required = true }");
+    let carried = "target = \"http://127.0.0.1:3000\"";
+    let asked = configuration.replace(carried, "forward_auth = true");
+    let asked = asked.replace("[provider]", "[listen]\ntrusted_proxies = [\"10.0.0.7\"]\n[provider]");
+    folder.write("with.json", r#"{"sub": "7", "roles": ["staff"], "unit": "it"}"#);
+    folder.write("without.json", r#"{"sub": "7", "roles": ["staff"]}"#);
+    for (text, claims, answer) in [
+        (&configuration, "with.json", "answer     forwarded with identity"),
+        (&configuration, "without.json", "answer     403 claim-missing: x-unit"),
+        (&asked, "with.json", "answer     200 to the proxy that asks, with identity"),
+        (&asked, "without.json", "answer     403 claim-missing: x-unit"),
+    ] {
+        folder.write("vestibule.toml", text);
+        let ran = folder.explain(&["GET", "/x", "--claims", claims]).await;
+        let answers: Vec<_> = ran.out.lines().filter(|line| line.starts_with("answer")).collect();
+        assert_eq!((answers, ran.code), (vec![answer], 0), "{}{}", ran.out, ran.error);
+    }
+    let ran = folder.explain(&["GET", "/assets/x"]).await;
+    for line in [
+        "upstream   wiki: everything under wiki.example.com/; another proxy carries it and asks about /assets/x",
+        "everybody  200 to the proxy that asks, without identity",
+        "           every other managed name is there too, empty, for the proxy to copy",
+    ] {
+        assert!(ran.out.lines().any(|said| said == line), "{line}\nis not in\n{}", ran.out);
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use http::uri::PathAndQuery;
 
 use super::Explanation;
 use crate::gateway::code::Code;
+use crate::gateway::ingress::may_be_forwarded;
 use crate::gateway::settings::Settings;
 use crate::origin::Host;
 
@@ -82,7 +83,7 @@ pub(super) fn read(settings: &Settings, question: &Question, told: &mut Explanat
             }
         },
     };
-    if matches!(question.method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
+    if !may_be_forwarded(&question.method) {
         told.refuse(Code::MethodNotAllowed, "no upstream gets this method");
         return None;
     }

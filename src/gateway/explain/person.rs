@@ -12,6 +12,7 @@ use crate::origin::Host;
 use crate::policy::{self, Decision, DenyReason, Verdict};
 use crate::secret::{AccessToken, RawIdToken};
 use crate::upstream::Principal;
+use crate::upstream::settings::Target;
 use crate::upstream::template::RequestValues;
 
 /// A request that has found its upstream and its rule.
@@ -22,14 +23,27 @@ pub(super) struct Request<'a> {
     pub(super) host: &'a Host,
 }
 
+impl Request<'_> {
+    /// Whether another proxy carries it and only asks.
+    fn is_asked_about(&self) -> bool {
+        matches!(self.route.upstream.target, Target::Elsewhere)
+    }
+
+    /// What becomes of a request that may pass.
+    fn passes(&self) -> &'static str {
+        if self.is_asked_about() { "200 to the proxy that asks," } else { "forwarded" }
+    }
+}
+
 /// What somebody without a session gets.
 pub(super) fn anonymous(told: &mut Explanation, request: &Request<'_>, method: &Method) {
     const WHO: &str = "nobody";
     let Requirements { public, anonymous, api, .. } = *request.requirements;
     if public || anonymous == Anonymous::Forward {
         let who = if public { "everybody" } else { WHO };
-        told.say(who, "forwarded without identity");
-        headers(told, request, &Principal::default());
+        told.say(who, format!("{} without identity", request.passes()));
+        let filled = headers(request, &Principal::default());
+        filled.tell(told);
         return;
     }
     let provider = request.settings.providers.get(request.route.provider).map_or("", |provider| provider.label());
@@ -82,15 +96,18 @@ pub(super) fn supposed(told: &mut Explanation, request: &Request<'_>, supposed: 
             told.refuse(Code::GroupsOverage, "the provider left the groups out, and a header needs them");
         }
         Decision::Allowed => {
-            let step_up = if request.requirements.step_up.is_some() { ", once the step-up is met" } else { "" };
-            told.say("answer", format!("forwarded with identity{step_up}"));
-            identified(told, request, &identity, supposed);
+            let filled = identified(request, &identity, supposed);
+            if filled.refusal.is_none() {
+                let step_up = if request.requirements.step_up.is_some() { ", once the step-up is met" } else { "" };
+                told.say("answer", format!("{} with identity{step_up}", request.passes()));
+            }
+            filled.tell(told);
         }
     }
 }
 
 /// The headers of a session that has just begun; tokens are named, never made up.
-fn identified(told: &mut Explanation, request: &Request<'_>, identity: &Identity, supposed: &Supposed) {
+fn identified(request: &Request<'_>, identity: &Identity, supposed: &Supposed) -> Filled {
     let has_id_token = request.settings.providers.get(request.route.provider).is_some_and(|one| one.issuer.is_some());
     let access_token = AccessToken::new("<access token>".to_owned());
     let id_token = has_id_token.then(|| RawIdToken::new("<ID token>".to_owned()));
@@ -101,24 +118,44 @@ fn identified(told: &mut Explanation, request: &Request<'_>, identity: &Identity
         created: Some(supposed.now),
         expires: Some(supposed.now.plus(request.settings.session.lifetime)),
     };
-    headers(told, request, &principal);
+    headers(request, &principal)
+}
+
+/// What the configured headers become, and why the request ends there if it does.
+#[derive(Default)]
+struct Filled {
+    lines: Vec<String>,
+    refusal: Option<(Code, String)>,
+}
+
+impl Filled {
+    fn tell(self, told: &mut Explanation) {
+        for line in self.lines {
+            told.say("headers", line);
+        }
+        if let Some((code, name)) = self.refusal {
+            told.refuse(code, name);
+        }
+    }
 }
 
 /// The configured headers, filled by the code that fills them.
-fn headers(told: &mut Explanation, request: &Request<'_>, principal: &Principal<'_>) {
-    const WORD: &str = "headers";
+fn headers(request: &Request<'_>, principal: &Principal<'_>) -> Filled {
+    let mut filled = Filled::default();
     let values = RequestValues { id: "<request id>", host: request.host.as_str() };
     for (name, template) in &request.route.upstream.headers {
         let mut lines = Vec::new();
         let asserted = principal.identity.map(|_| "<signed identity>");
         if let Err(error) = template.lines(principal, values, asserted, |value| lines.push(value)) {
-            told.say(WORD, format!("{name}: {error}"));
-            return told.refuse(Code::ClaimNotAHeader, name);
+            filled.lines.push(format!("{name}: {error}"));
+            filled.refusal = Some((Code::ClaimNotAHeader, name.to_string()));
+            return filled;
         }
         if lines.is_empty() {
-            told.say(WORD, format!("no {name}: there is no value for it"));
+            filled.lines.push(format!("no {name}: there is no value for it"));
             if template.is_required() && principal.identity.is_some() {
-                return told.refuse(Code::ClaimMissing, name);
+                filled.refusal = Some((Code::ClaimMissing, name.to_string()));
+                return filled;
             }
         }
         for value in lines {
@@ -130,11 +167,14 @@ fn headers(told: &mut Explanation, request: &Request<'_>, principal: &Principal<
             } else {
                 value.to_str().unwrap_or_default()
             };
-            told.say(WORD, format!("{name}: {shown}"));
+            filled.lines.push(format!("{name}: {shown}"));
         }
     }
-    told.say(
-        WORD,
-        "X-Request-Id, Forwarded and X-Forwarded-* are the gateway's; managed names that came in are removed",
-    );
+    let others = if request.is_asked_about() {
+        "every other managed name is there too, empty, for the proxy to copy"
+    } else {
+        "X-Request-Id, Forwarded and X-Forwarded-* are the gateway's; managed names that came in are removed"
+    };
+    filled.lines.push(others.to_owned());
+    filled
 }
