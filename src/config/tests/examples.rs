@@ -69,14 +69,36 @@ fn the_full_file_and_the_documentation_name_every_key() {
     }
 }
 
-#[test]
-fn every_toml_file_in_the_documentation_loads() {
-    let blocks = DOCUMENTATION.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let whole: Vec<_> = blocks.filter(|block| block.contains("public_url =")).collect();
-    assert!(!whole.is_empty());
-    for block in whole {
-        example(block);
+/// Every page for people, with its name.
+fn pages() -> Vec<(String, String)> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents = std::fs::read_dir(project.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let pages = pages.chain(["README.md", "SECURITY.md", "deploy/kubernetes/README.md"].map(|name| project.join(name)));
+    pages.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// What is a part of a file, in the smallest whole one.
+fn completed(part: &str) -> String {
+    let (head, upstream) = MINIMAL_OF_DOCUMENTATION.split_at(MINIMAL_OF_DOCUMENTATION.find("[[upstream]]").unwrap());
+    match part {
+        _ if part.starts_with("public_url =") => part.to_owned(),
+        _ if part.starts_with("[[upstream]]") => format!("{head}{part}"),
+        _ => format!("{head}{upstream}{part}"),
     }
+}
+
+#[test]
+fn every_configuration_in_the_documentation_loads_and_parts_of_one_where_they_belong() {
+    let mut seen = [0, 0];
+    for (name, page) in pages() {
+        for block in page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            let fake = Fake::default().with("/run/secrets/client-secret", "hunter2\n");
+            read_with(&completed(block), &fake).unwrap_or_else(|error| panic!("{name}\n{block}{error}"));
+            seen[usize::from(block.starts_with("public_url ="))] += 1;
+        }
+    }
+    assert!(seen[0] >= 5 && seen[1] >= 3, "{seen:?}");
 }
 
 #[test]
