@@ -2,6 +2,7 @@
 
 use crate::harness::by_hand;
 use crate::harness::gateway::{Gateway, Stage};
+use crate::harness::provider::TestProvider;
 use crate::harness::raw::{self, RawResponse};
 use crate::harness::spelled_out::NAVIGATION;
 
@@ -350,6 +351,31 @@ async fn cb_21_a_request_that_came_in_clear_is_not_allowed() {
     assert_eq!(answer.header("location"), Some("https://app.example/wiki/page?x=1"));
     let post = ["X-Original-Method: POST", NGINX[1], &cookie, "X-Forwarded-Proto: http", "Sec-Fetch-Site: same-origin"];
     assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &post).await.status, 400);
+}
+
+#[tokio::test]
+async fn lg_01_what_a_proxy_is_told_is_in_no_log() {
+    let provider = TestProvider::start().await;
+    provider.alter_claims(|claims| claims["department"] = "mark-person".into());
+    let stage = Stage::with_provider(provider, |setup| {
+        setup.listen = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+        setup.more = SECTION.to_owned();
+        setup.log_level = tracing::Level::TRACE;
+    })
+    .await;
+    stage.log_in().await;
+    let cookie = stage.cookie_line();
+    let answer = ask(&stage.gateway, "GET /oauth2/auth", &with(&NGINX, &[&cookie, "Cookie: b=mark-cookie"])).await;
+    assert_eq!((answer.status, answer.header("x-team")), (200, Some("mark-person")));
+    let token = answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
+    let uri = "X-Original-URI: /wiki//mark-path?code=mark-query";
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &[NGINX[0], uri, &cookie]).await.status, 400);
+    let told = [NGINX[0], "X-Original-URI: /wiki/b?code=mark-query"];
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth?on_401=redirect", &with(&told, &NAVIGATION)).await.status, 303);
+    let written = stage.gateway.everything_written() + &stage.gateway.metrics_page().await;
+    for secret in [token, &by_hand::session_cookie(&stage.browser), "mark-", "alice"] {
+        assert!(!written.contains(secret), "{secret} is in {written}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::harness::by_hand::{NAVIGATION, pair, send, session_cookie};
 use crate::harness::gateway::Stage;
 use crate::harness::provider::{Endpoint, TestProvider};
 
+const FORM: &str = "application/x-www-form-urlencoded";
 const TOLD: [&str; 3] = ["/oauth2/userinfo", "/oauth2/session", "/oauth2/session/refresh"];
 
 fn method_of(path: &str) -> &'static str {
@@ -208,6 +209,23 @@ async fn what_is_no_endpoint_is_404_and_never_reaches_an_application() {
     }
     assert_eq!(stage.upstream.hits(), hits);
     assert_eq!(send(&stage.gateway, "GET", "/oauth2x/a", &[]).await.status, 200, "the prefix ends at a segment");
+}
+
+#[tokio::test]
+async fn cs_12_a_back_channel_logout_is_no_endpoint_and_ends_no_session() {
+    let stage = Stage::set().await;
+    stage.log_in().await;
+    let ours = pair(&session_cookie(&stage.browser));
+    let hits = stage.upstream.hits();
+    for site in ["cross-site", "same-origin", "none"] {
+        for path in ["/oauth2/backchannel-logout", "/oauth2/frontchannel-logout"] {
+            let headers = [("Cookie", &*ours), ("Sec-Fetch-Site", site), ("Content-Type", FORM)];
+            let answer = send(&stage.gateway, "POST", path, &headers).await;
+            assert_eq!((answer.status, answer.all("set-cookie").len()), (404, 0), "{path} {site}");
+        }
+    }
+    assert_eq!(stage.upstream.hits(), hits);
+    assert_eq!(send(&stage.gateway, "GET", "/", &[("Cookie", &ours)]).await.status, 200, "the session lives");
 }
 
 #[tokio::test]

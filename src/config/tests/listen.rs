@@ -120,3 +120,14 @@ fn logs_and_pages() {
     refused(&file("[log]\nlevel = \"verbose\"", "", ""), "`log.level` must be");
     refused(&file("[pages]\nname = \"a\\nb\"", "", ""), "must be one line");
 }
+
+#[test]
+fn cf_10_an_administrators_address_is_refused_with_and_without_a_token() {
+    // There is no such listener. When there is one, on TCP it wants its token.
+    for address in ["127.0.0.1:9092", "[::1]:9092", "0.0.0.0:9092", "unix:/run/vestibule/admin.sock"] {
+        let listen = format!("[listen]\nadmin_address = \"{address}\"");
+        refused(&file(&listen, "", ""), "`listen.admin_address` is not built yet");
+        let both = bad(&file(&format!("{listen}\nadmin_token = {{ file = \"secret\" }}"), "", ""));
+        assert!(both.contains("`listen.admin_token` is not built yet"), "{both}");
+    }
+}
