@@ -21,7 +21,7 @@ const INTRODUCTION: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// It changes what a running process cannot.
-    #[error("{} has changed, which needs a restart", .0.join(", "))]
+    #[error("a change of {} needs a restart", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
     /// One of its parts cannot be made.
     #[error(transparent)]

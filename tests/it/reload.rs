@@ -270,7 +270,7 @@ async fn what_needs_a_restart_is_refused_with_those_words_and_changes_nothing() 
         ("log.format = \"text\"", "log.format"),
     ] {
         let refused = stage.reload(change(line)).await.unwrap_err();
-        assert_eq!(refused.to_string(), format!("{key} has changed, which needs a restart"));
+        assert_eq!(refused.to_string(), format!("a change of {key} needs a restart"));
     }
     let refused = stage.reload(|setup| setup.public_url = "https://app.example:8443".to_owned()).await.unwrap_err();
     assert!(matches!(&refused, ReloadError::NeedsRestart(keys) if keys == &["public_url"]), "{refused}");

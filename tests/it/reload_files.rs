@@ -103,7 +103,7 @@ async fn cf_03_a_broken_file_is_reported_and_the_old_one_stays() {
     let configured = Configured::with(&good);
     let mut serving = Serving::start(&configured.path()).await;
     let secret = configured.file("secret");
-    let broken: [(&str, Breaking<'_>, &str); 7] = [
+    let broken: [(&str, Breaking<'_>, &str); 8] = [
         ("syntax", Box::new(|| drop(configured.write("vestibule.toml", "public_url = "))), "vestibule.toml:1:"),
         (
             "two problems",
@@ -119,12 +119,20 @@ async fn cf_03_a_broken_file_is_reported_and_the_old_one_stays() {
                 let text = good.replace(&format!("127.0.0.1:{}", scene.port), "127.0.0.1:9");
                 configured.write("vestibule.toml", &text);
             }),
-            "listen.address has changed, which needs a restart",
+            "a change of listen.address needs a restart",
         ),
         (
             "no file",
             Box::new(|| std::fs::remove_file(configured.file("vestibule.toml")).unwrap()),
             "there is no such file",
+        ),
+        (
+            "no authority any more",
+            Box::new(|| {
+                configured.write("ca.pem", "");
+                configured.write("vestibule.toml", &good.replace("client_id", "ca_file = \"ca.pem\"\nclient_id"));
+            }),
+            "holds no certificate",
         ),
         (
             "empty secret",
