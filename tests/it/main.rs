@@ -89,6 +89,7 @@ mod store_away;
 mod streaming;
 mod token_lifetime;
 mod trusted_proxies;
+mod unix_listener;
 mod upstream_faults;
 mod userinfo;
 mod views;
