@@ -8,6 +8,10 @@ use http::header::GetAll;
 
 use crate::origin::Scheme;
 
+/// More parameters than an element ever has: each name is compared with those before it, and a header has room for
+/// thousands.
+const MOST_PARAMETERS: usize = 16;
+
 /// A field that cannot be read in one way only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a forwarded field is malformed")]
@@ -74,7 +78,8 @@ fn element(text: &str) -> Result<(Element<'_>, Option<&str>), Malformed> {
         let (name, after) = rest.split_once('=').ok_or(Malformed)?;
         let name = name.trim_start_matches([' ', '\t']);
         let (value, after) = value(after)?;
-        if !is_token(name) || element.names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        let repeated = element.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if !is_token(name) || repeated || element.names.len() == MOST_PARAMETERS {
             return Err(Malformed);
         }
         element.names.push(name);

@@ -56,6 +56,17 @@ fn hd_05_two_stories_are_no_story() {
 }
 
 #[test]
+fn hd_07_an_element_has_few_parameters() {
+    let with = |further: usize| {
+        let parameters: String = (0..further).map(|number| format!(";n{number}=x")).collect();
+        read(PROXY, &[("forwarded", &format!("for=198.51.100.7{parameters}"))]).user_agent()
+    };
+    assert_eq!(with(15), Some("198.51.100.7".parse().unwrap()));
+    // Every name is compared with all before it: a whole header of them would cost a tenth of a second.
+    assert_eq!(with(16), None);
+}
+
+#[test]
 fn hd_07_what_is_no_address_leaves_the_peer() {
     let long = vec!["10.1.1.1"; 10_000].join(",");
     for malformed in [
