@@ -123,7 +123,9 @@ fn allowed(
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     forward::identify(gateway, asked, permit, headers)?;
+    // As on the proxied path: what the configuration says takes the place of what came.
     if permit.keeps_authorization()
+        && headers.get(header::AUTHORIZATION).is_none_or(HeaderValue::is_empty)
         && let Some(own) = received.get(header::AUTHORIZATION)
     {
         headers.insert(header::AUTHORIZATION, own.clone());

@@ -342,6 +342,23 @@ async fn jw_27_a_page_that_wants_a_stronger_login_leads_there() {
 }
 
 #[tokio::test]
+async fn hd_14_credentials_are_kept_on_public_paths_unless_the_configuration_says_others() {
+    for (configured, said) in [("", "Basic dGhlaXJzOm93bg=="), ("authorization = \"Bearer ours\"", "Bearer ours")] {
+        let stage = Stage::with(|setup| {
+            setup.listen = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
+            setup.more = SECTION
+                .replace("forward_auth = true", "forward_auth = true\nkeep_authorization = true")
+                .replace("[upstream.headers]", &format!("[upstream.headers]\n{configured}"));
+        })
+        .await;
+        let public =
+            ["X-Original-Method: GET", "X-Original-URI: /wiki/public/a", "Authorization: Basic dGhlaXJzOm93bg=="];
+        let answer = ask(&stage.gateway, "GET /oauth2/auth", &public).await;
+        assert_eq!((answer.status, answer.all("authorization")), (200, vec![said]));
+    }
+}
+
+#[tokio::test]
 async fn cb_21_a_request_that_came_in_clear_is_not_allowed() {
     let stage = stage().await;
     stage.log_in().await;
