@@ -11,6 +11,7 @@ use super::body::Body;
 use super::code::Code;
 use super::endpoints;
 use super::ingress::{Audience, Ingress, Refused};
+use super::method::method_in_logs;
 use super::refusal::Refusal;
 use super::respond::{self, RefusalContext};
 use super::route::Route;
@@ -138,7 +139,7 @@ impl Gateway {
                 request_id: refused.request_id.as_str(),
                 peer: refused.peer,
                 host,
-                method: refused.method.as_str(),
+                method: method_in_logs(&refused.method),
                 path: "",
                 status: response.status().as_u16(),
                 code: Some(refused.code.as_str()),

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
-use super::ingress::{Ingress, may_be_forwarded};
+use super::ingress::Ingress;
+use super::method::may_be_forwarded;
 use super::refusal::Refusal;
 use super::route::RouteTable;
 use crate::server::settings::Limits;

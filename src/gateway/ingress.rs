@@ -12,6 +12,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
+use super::method::may_be_forwarded;
 use super::provenance::Provenance;
 use super::route::RouteTable;
 use crate::origin::{Host, Scheme};
@@ -238,12 +239,6 @@ fn within_limits(parts: &Parts, limits: &Limits) -> Result<(), (Code, &'static s
         return Err((Code::HeadersTooLarge, "cookie-bytes"));
     }
     Ok(())
-}
-
-/// Methods are told apart by case (RFC 9110 §9.1), but not by every application: `get` is nobody's.
-pub(super) fn may_be_forwarded(method: &Method) -> bool {
-    !matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK")
-        && !method.as_str().bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// One `Host` field (RFC 9112 §3.2), which an absolute-form target must agree with.

@@ -25,6 +25,7 @@ mod forward_auth;
 mod forwarded_elements;
 mod ingress;
 mod keeper;
+mod method;
 pub mod page;
 pub mod pattern;
 pub mod provenance;

@@ -21,6 +21,19 @@ async fn a_target_over_the_limit_is_414() {
 }
 
 #[tokio::test]
+async fn a_method_longer_than_any_is_405_and_not_told_in_full() {
+    let stage = stage().await;
+    for (length, status) in [(32, 200), (33, 405), (60_000, 405)] {
+        let method = "A".repeat(length);
+        assert_eq!(stage.spelled(&format!("{method} /public/x"), &[]).await.status, status, "{length}");
+        assert_eq!(stage.spelled(&format!("{method} /public/x"), &["Host: twice.example"]).await.status, 400);
+    }
+    assert_eq!(stage.upstream.hits(), 1);
+    stage.gateway.everything_written();
+    assert_eq!(stage.gateway.access_log.lines_with(&[&format!("\"{}\"", "A".repeat(32))]), 6);
+}
+
+#[tokio::test]
 async fn hd_23_too_many_or_too_large_headers_are_431() {
     let stage = stage().await;
     let many: Vec<String> = (0..200).map(|number| format!("X-N{number}: a")).collect();

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 
 use super::Explanation;
 use crate::gateway::code::Code;
-use crate::gateway::ingress::may_be_forwarded;
+use crate::gateway::method::may_be_forwarded;
 use crate::gateway::settings::Settings;
 use crate::origin::Host;
 
