@@ -129,6 +129,7 @@ impl Scene {
                 assert_eq!(received.all("x-forwarded-user"), ["alice"], "{field}");
                 let head = String::from_utf8_lossy(&received.head).into_owned();
                 assert!(!head.contains("mallory"), "{field}: {head}");
+                assert_eq!(received.header("forwarded"), None, "{field}");
             } else {
                 assert_eq!(self.stage.upstream.hits(), hits, "{field}");
             }
@@ -138,6 +139,14 @@ impl Scene {
             assert!(answer.status >= 300, "{field}: {}", answer.status);
             assert_eq!(self.stage.upstream.hits(), hits, "{field}");
         }
+    }
+
+    /// A target that is a whole URL says by which host the proxy chooses the application; `Host` says another one.
+    async fn the_host_that_is_asked_about_is_the_one_that_is_served(&self) {
+        let browser = self.logged_in("alice").await;
+        let hits = self.stage.upstream.hits();
+        self.spelled(&browser, "GET http://admin.example/page", &[]).await;
+        assert_eq!(self.stage.upstream.hits(), hits);
     }
 
     async fn the_endpoint_is_closed_to_browsers(&self) {
@@ -180,6 +189,7 @@ impl Scene {
         self.denied().await;
         self.other_sites().await;
         self.spoofed_headers().await;
+        self.the_host_that_is_asked_about_is_the_one_that_is_served().await;
         self.the_endpoint_is_closed_to_browsers().await;
         self.expired().await;
     }
