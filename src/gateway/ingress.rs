@@ -23,6 +23,7 @@ use crate::telemetry::request_id::RequestId;
 use crate::upstream::WebSocketHandshake;
 
 const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
+const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -188,8 +189,10 @@ impl Ingress {
         path: CanonicalPath,
         query: Option<String>,
     ) -> Self {
-        // A proxy keeps `Upgrade` to itself, but the key of a handshake comes through.
-        let is_handshake = self.upgrade.is_some() || headers.contains_key(SEC_WEBSOCKET_KEY);
+        // A proxy keeps `Upgrade` to itself, but the key of a handshake comes through. Over HTTP/2 it has none, and its
+        // version alone tells (RFC 8441 §5).
+        let told = [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
+        let is_handshake = self.upgrade.is_some() || told.iter().any(|name| headers.contains_key(name));
         Self {
             host: self.host.clone(),
             audience: if is_handshake { Audience::Program } else { Audience::of(&method, headers) },

@@ -310,6 +310,9 @@ async fn the_rules_are_those_of_the_proxied_path() {
     assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &handshake).await.status, 403, "a handshake needs our Origin");
     let ours = with(&handshake, &["Origin: https://app.example"]);
     assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &ours).await.status, 200);
+    // Over HTTP/2 there is no key.
+    let sibling = with(&NGINX, &[&cookie, "Sec-WebSocket-Version: 13", "Origin: https://shop.example"]);
+    assert_eq!(ask(&stage.gateway, "GET /oauth2/auth", &sibling).await.status, 403);
 }
 
 #[tokio::test]
