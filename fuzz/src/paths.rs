@@ -4,7 +4,7 @@ use std::str;
 
 use http::Method;
 use url::Url;
-use vestibule::gateway::canonical_path::{CanonicalPath, PathPolicy};
+use vestibule::gateway::canonical_path::{CanonicalPath, PathPolicy, as_compared};
 use vestibule::gateway::pattern::Pattern;
 use vestibule::origin::{Host, PublicUrl, Scheme};
 use vestibule::return_to::ReturnTo;
@@ -47,10 +47,12 @@ pub fn pattern(bytes: &[u8]) {
     // `/**` alone has nothing before its end.
     let stem = if stem.is_empty() { String::new() } else { canonical(stem) };
     let segments: Vec<&str> = stem.split('/').skip(1).collect();
-    let given: Vec<&str> = path.as_str().split('/').skip(1).collect();
+    let compared = as_compared(path.as_str());
+    let given: Vec<&str> = compared.split('/').skip(1).collect();
     let long_enough = if open { given.len() >= segments.len() } else { given.len() == segments.len() };
-    let fits =
-        |(wanted, given): (&&str, &&str)| (*wanted == "*" && !given.is_empty()) || (*wanted != "*" && wanted == given);
+    let fits = |(wanted, given): (&&str, &&str)| {
+        (*wanted == "*" && !given.is_empty()) || (*wanted != "*" && as_compared(wanted) == *given)
+    };
     let expected =
         wanted.is_none_or(|wanted| wanted == method.as_str()) && long_enough && segments.iter().zip(&given).all(fits);
     assert_eq!(pattern.matches(&method, path.as_str()), expected, "{text} {method} {}", path.as_str());

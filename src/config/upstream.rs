@@ -2,8 +2,7 @@
 
 use rustls::pki_types::ServerName;
 
-use crate::gateway::canonical_path::CanonicalPath;
-use crate::gateway::canonical_path::PathPolicy;
+use crate::gateway::canonical_path::{CanonicalPath, PathPolicy, as_compared};
 use crate::gateway::pattern::Pattern;
 use crate::gateway::settings::{Anonymous, RouteSettings, RuleSettings};
 use crate::origin::{Host, PublicUrl, Scheme};
@@ -138,7 +137,8 @@ fn path(section: &Section<'_>, around: &Surroundings<'_>) -> String {
     let Some(setting) = section.setting("path") else { return default.to_owned() };
     let Some(text) = setting.string("\"/\"") else { return default.to_owned() };
     let canonical = CanonicalPath::parse(text, PathPolicy::Strict).ok();
-    let Some(path) = canonical.filter(|path| path.as_str() == text && !text.contains('*')) else {
+    let Some(path) = canonical.filter(|path| path.as_str() == text && as_compared(text) == text && !text.contains('*'))
+    else {
         let message = format!("`{}` is not a canonical path without wildcards", setting.path());
         setting.refuse(message, "write for example \"/wiki\": everything under it belongs to it");
         return default.to_owned();

@@ -1,5 +1,7 @@
 //! The one view of a path: what is matched is what is forwarded.
 
+use std::borrow::Cow;
+
 /// Whether ambiguous characters in paths are let through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathPolicy {
@@ -123,6 +125,53 @@ impl CanonicalPath {
     }
 }
 
+/// A canonical path, or a part of one, as it is compared with what the configuration says: `:` is as good as `%3A`.
+///
+/// RFC 3986 §2.2 lets the two mean different things, and so both go on as they came. But nearly every application reads
+/// them alike, so that a rule about the one must not be got around by writing the other.
+#[must_use]
+pub fn as_compared(path: &str) -> Cow<'_, str> {
+    if !path.bytes().any(|byte| matches!(byte, b'%' | b'*')) {
+        return Cow::Borrowed(path);
+    }
+    let mut compared = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find(['%', '*']) {
+        let (plain, from) = rest.split_at(at);
+        compared.push_str(plain);
+        let (one, length) = match from.get(..3).and_then(reserved) {
+            _ if from.starts_with('*') => ("%2A", 1),
+            Some(one) => (one, 3),
+            None => ("%", 1),
+        };
+        compared.push_str(one);
+        rest = from.get(length..).unwrap_or_default();
+    }
+    compared.push_str(rest);
+    Cow::Owned(compared)
+}
+
+/// What may stand raw in a segment (RFC 3986 §3.3), or does although it may not, by its triplet. Not `;`, which is
+/// refused in either spelling, and not `*`, which in patterns means something else.
+fn reserved(triplet: &str) -> Option<&'static str> {
+    Some(match triplet {
+        "%21" => "!",
+        "%24" => "$",
+        "%26" => "&",
+        "%27" => "'",
+        "%28" => "(",
+        "%29" => ")",
+        "%2B" => "+",
+        "%2C" => ",",
+        "%3A" => ":",
+        "%3D" => "=",
+        "%40" => "@",
+        "%5B" => "[",
+        "%5D" => "]",
+        _ => return None,
+    })
+}
+
 /// Whether there is nothing in a path to decode, to fold or to doubt: unreserved characters in segments that neither are
 /// empty nor begin with a dot. Most paths are so.
 fn is_plain(path: &str) -> bool {
@@ -219,6 +268,27 @@ mod tests {
         assert_eq!(strict("/%c3%a9").unwrap(), "/%C3%A9");
         assert_eq!(strict("/admin%23/public/").unwrap(), "/admin%23/public/");
         assert_eq!(strict("/admin%3f/public/").unwrap(), "/admin%3F/public/");
+    }
+
+    #[test]
+    fn reserved_characters_are_compared_in_one_spelling() {
+        for (path, compared) in [
+            ("/v1/jobs%3Apurge", "/v1/jobs:purge"),
+            ("/v1/jobs:purge", "/v1/jobs:purge"),
+            ("/%21%24%26%27%28%29%2B%2C%3D%40%5B%5D", "/!$&'()+,=@[]"),
+            ("/a*b%2Ac", "/a%2Ab%2Ac"),
+            ("/%253A%C3%A9%20%25", "/%253A%C3%A9%20%25"),
+            ("/plain", "/plain"),
+        ] {
+            assert_eq!(as_compared(&strict(path).unwrap()), compared);
+            assert_eq!(as_compared(compared), compared);
+        }
+        // Every character that a path may hold raw has one spelling.
+        for byte in 0x21..0x7f_u8 {
+            let (raw, encoded) = (format!("/{}", char::from(byte)), format!("/%{byte:02X}"));
+            let (Ok(raw), Ok(encoded)) = (strict(&raw), strict(&encoded)) else { continue };
+            assert_eq!(as_compared(&raw), as_compared(&encoded));
+        }
     }
 
     #[test]

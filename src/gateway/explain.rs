@@ -153,7 +153,7 @@ fn upstream(route: &RouteSettings, path: &CanonicalPath) -> String {
         Target::Elsewhere => "another proxy carries it and asks about".to_owned(),
     };
     let prefix = settings.strip_prefix.as_deref().and_then(|prefix| Prefix::new(prefix).ok());
-    let asked = prefix.as_ref().and_then(|prefix| prefix.strip(path.as_str())).unwrap_or(path.as_str());
+    let asked = prefix.as_ref().map_or(path.as_str(), |prefix| prefix.strip_routed(path.as_str()));
     let name = &settings.name;
     let asks = if matches!(settings.target, Target::Elsewhere) { "" } else { " is asked for" };
     format!("{name}: everything under {}{}; {target}{asks} {asked}", route.host, route.path)

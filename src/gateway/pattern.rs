@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::canonical_path::{CanonicalPath, PathPolicy, as_compared};
+
 /// Why something is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
@@ -58,15 +60,14 @@ impl Pattern {
             None => (rest, false),
         };
         let canonical =
-            super::canonical_path::CanonicalPath::parse(&format!("/{rest}"), super::canonical_path::PathPolicy::Strict)
-                .map_err(|_| InvalidPattern::NotCanonical)?;
+            CanonicalPath::parse(&format!("/{rest}"), PathPolicy::Strict).map_err(|_| InvalidPattern::NotCanonical)?;
         let rest = canonical.as_str().strip_prefix('/').unwrap_or_default();
         let segments = rest
             .split('/')
             .map(|segment| match segment {
                 "*" => Ok(Segment::Any),
                 _ if segment.contains(['*', '?', '#']) => Err(InvalidPattern::Wildcard),
-                _ => Ok(Segment::Literal(segment.to_owned())),
+                _ => Ok(Segment::Literal(as_compared(segment).into_owned())),
             })
             .collect::<Result<Vec<_>, _>>()?;
         // `^/foo/.*/bar$` and the like are regular expressions of somebody's old configuration, not paths.
@@ -126,7 +127,7 @@ impl Pattern {
         let mut rest = path.strip_prefix('/').unwrap_or(path).split('/');
         for wanted in &self.segments {
             match (wanted, rest.next()) {
-                (Segment::Literal(literal), Some(segment)) if literal == segment => {}
+                (Segment::Literal(literal), Some(segment)) if *literal == as_compared(segment) => {}
                 (Segment::Any, Some(segment)) if !segment.is_empty() => {}
                 _ => return false,
             }
@@ -160,6 +161,18 @@ mod tests {
         for path in ["/publicX", "/public.admin", "/PUBLIC/a", "/Public"] {
             assert!(!matches("/public/**", "GET", path), "{path}");
         }
+    }
+
+    #[test]
+    fn pa_24_a_reserved_character_is_met_in_either_spelling() {
+        for pattern in ["/v1/jobs:purge", "/v1/jobs%3Apurge", "/v1/jobs%3apurge"] {
+            assert!(matches(pattern, "POST", "/v1/jobs:purge"), "{pattern}");
+            assert!(matches(pattern, "POST", "/v1/jobs%3Apurge"), "{pattern}");
+            assert!(!matches(pattern, "POST", "/v1/jobs%253Apurge"), "{pattern}");
+        }
+        let (one, other) = (Pattern::parse("/a:b").unwrap(), Pattern::parse("/a%3Ab").unwrap());
+        assert!(one.is_same_path(&other), "two rules for these are a tie");
+        assert!(!matches("/%2A", "GET", "/x") && matches("/%2A", "GET", "/*"), "an encoded * is no wildcard");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Host and canonical path to one of our own endpoints, or to an upstream.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
 
-use super::canonical_path::CanonicalPath;
-use super::canonical_path::PathPolicy;
+use super::canonical_path::{CanonicalPath, PathPolicy, as_compared};
 use super::denial::OverageNotice;
 use super::ingress::Ingress;
 use super::rule::{Requirements, RuleTable};
@@ -118,7 +118,7 @@ impl RouteTable {
         site.known.get_or_insert_with(|| Arc::clone(&route.known));
         // A permissive upstream has its host to itself.
         site.policy = route.settings.path_policy;
-        site.routes.insert(prefix_of(&route.settings).to_owned(), Arc::new(route));
+        site.routes.insert(prefix_of(&route.settings).into_owned(), Arc::new(route));
     }
 
     /// The host that is written just so, if it is ours.
@@ -184,13 +184,14 @@ impl RouteTable {
 }
 
 /// The path of a route as routes are looked up: without a final slash, so that `/` is empty.
-pub(super) fn prefix_of(settings: &RouteSettings) -> &str {
-    settings.path.trim_end_matches('/')
+pub(super) fn prefix_of(settings: &RouteSettings) -> Cow<'_, str> {
+    as_compared(settings.path.trim_end_matches('/'))
 }
 
 /// What is found for the longest prefix of `path` that ends at a border of segments.
 pub(super) fn longest<T>(path: &CanonicalPath, found: impl Fn(&str) -> Option<T>) -> Option<T> {
-    let mut prefix = path.as_str();
+    let compared = as_compared(path.as_str());
+    let mut prefix = &*compared;
     loop {
         if let Some(found) = found(prefix) {
             return Some(found);

@@ -40,6 +40,15 @@ impl Prefix {
         }
     }
 
+    /// The path behind the prefix, of a path that has been found to lie under it in whatever spelling: as many segments
+    /// are taken off as the prefix has.
+    #[must_use]
+    pub fn strip_routed<'a>(&self, path: &'a str) -> &'a str {
+        let segments = self.path.bytes().filter(|byte| *byte == b'/').count();
+        let rest = path.match_indices('/').nth(segments).and_then(|(at, _)| path.get(at..));
+        self.strip(path).or(rest).unwrap_or("/")
+    }
+
     /// Puts the prefix before an absolute path. One that lies under it already stays: the application has read
     /// `X-Forwarded-Prefix` itself.
     pub(super) fn add(&self, path: &str) -> Option<String> {
@@ -93,6 +102,19 @@ mod tests {
         assert_eq!(wiki.strip("/wiki/"), Some("/"));
         assert_eq!(wiki.strip("/wiki/a/b"), Some("/a/b"));
         assert_eq!(wiki.strip("/wikipedia"), None);
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_in_either_spelling() {
+        let prefix = Prefix::new("/v1/jobs:new").unwrap();
+        for (path, rest) in [
+            ("/v1/jobs:new/a/b", "/a/b"),
+            ("/v1/jobs%3Anew/a/b", "/a/b"),
+            ("/v1/jobs%3Anew", "/"),
+            ("/v1/jobs:new", "/"),
+        ] {
+            assert_eq!(prefix.strip_routed(path), rest);
+        }
     }
 
     #[test]

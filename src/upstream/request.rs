@@ -143,8 +143,7 @@ impl RequestComposer {
 
     /// The request target: the canonical path and the query, byte for byte.
     fn target(&self, inbound: &Uri, outgoing: &Outgoing<'_>) -> Result<Uri, UpstreamError> {
-        let path =
-            self.prefix.as_ref().map_or(outgoing.path, |prefix| prefix.strip(outgoing.path).unwrap_or(outgoing.path));
+        let path = self.prefix.as_ref().map_or(outgoing.path, |prefix| prefix.strip_routed(outgoing.path));
         let as_it_came =
             inbound.path_and_query().filter(|_| inbound.path() == path && inbound.query() == outgoing.query);
         let path_and_query = match (as_it_came, outgoing.query) {

@@ -47,6 +47,21 @@ async fn cf_12_every_knob_of_access_keeps_out_where_its_rule_is_and_nowhere_else
 }
 
 #[tokio::test]
+async fn pa_24_a_rule_is_not_got_around_by_another_spelling_of_its_path() {
+    let rule = |path: &str| format!("path = \"{path}\"\naccess = {{ claim = \"groups\", contains = \"admins\" }}");
+    let stage = stage("", &[&rule("/v1/jobs:purge"), &rule("/@ops/**")]).await;
+    assert_eq!(stage.browser.log_in(&stage.url("/"), "bob").await.status, 200);
+    let hits = stage.upstream.hits();
+    let spelled =
+        ["POST /v1/jobs:purge", "POST /v1/jobs%3Apurge", "POST /v1/jobs%3apurge", "GET /%40ops/x", "GET /@ops"];
+    assert_eq!(statuses(&stage, &spelled).await, [403; 5]);
+    assert_eq!(stage.upstream.hits(), hits);
+    // It goes on as it came.
+    assert_eq!(statuses(&stage, &["GET /v1/jobs%3alist"]).await, [200]);
+    assert_eq!(stage.upstream.last().target, "/v1/jobs%3Alist");
+}
+
+#[tokio::test]
 async fn a_rule_can_open_what_its_upstream_keeps_closed() {
     let stage = stage(
         "access = { claim = \"groups\", contains = \"admins\" }",
