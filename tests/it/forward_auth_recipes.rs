@@ -120,6 +120,7 @@ impl Scene {
             "X-Forwarded-For: 127.0.0.1",
             "Forwarded: for=127.0.0.1;proto=https;host=evil.example",
             "X-Vestibule-On-401: redirect",
+            "X-Request-Id: mallory",
             "Connection: x-forwarded-user, authorization, x-original-uri",
         ] {
             let hits = self.stage.upstream.hits();
@@ -133,6 +134,8 @@ impl Scene {
             } else {
                 assert_eq!(self.stage.upstream.hits(), hits, "{field}");
             }
+            self.stage.gateway.everything_written();
+            assert_eq!(self.stage.gateway.access_log.lines_with(&["mallory"]), 0, "{field}");
             // Nobody becomes somebody.
             let hits = self.stage.upstream.hits();
             let answer = self.spelled(&self.browser(), "GET /page", &[field]).await;
