@@ -121,6 +121,13 @@ impl Identity {
         self.groups.is_none() && self.claims.groups_overage(mapping)
     }
 
+    /// The mapped e-mail address, if the provider vouches for it: any other is whatever its owner typed, and an
+    /// application that knows people by their address must not be told it.
+    #[must_use]
+    pub fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+
     /// What to call this person on a page: the user name, else the address, else the subject.
     #[must_use]
     pub fn display_name(&self) -> &str {

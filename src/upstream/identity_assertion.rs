@@ -71,7 +71,11 @@ impl IdentityAssertion {
         let now = self.clock.now();
         let mut claims = Map::new();
         for name in self.claims.iter().filter(|name| !REGISTERED_CLAIMS.contains(&name.as_str())) {
-            if let Some(value) = identity.value(name) {
+            let value = match name.as_str() {
+                "email" => identity.verified_email().map(Value::from),
+                _ => identity.value(name),
+            };
+            if let Some(value) = value {
                 claims.insert(name.clone(), value);
             }
         }

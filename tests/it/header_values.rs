@@ -286,3 +286,33 @@ async fn hd_09_a_handshake_on_a_public_path_is_stripped_too() {
     let head = String::from_utf8_lossy(&stage.upstream.last().head).into_owned();
     assert!(!head.contains("evil"), "{head}");
 }
+
+/// An address that nobody vouches for is whatever its owner typed: no application is told it.
+#[tokio::test]
+async fn jw_36_an_address_that_is_not_verified_is_told_to_nobody() {
+    let lines = "identity_headers = \"oauth2-proxy\"\nidentity_assertion = { audience = \"app\", claims = [\"email\"] }\n\
+                 [upstream.headers]\nx-mail = \"{claims.email}\"\nx-identity = \"{identity}\"";
+    let asserted = |received: &Received| {
+        let token = received.header("x-identity").unwrap().to_owned();
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&claims).unwrap()
+    };
+    let verified = stage(lines, json!({})).await;
+    assert_eq!(asked(&verified).await, 200);
+    let received = verified.upstream.last();
+    for name in ["x-forwarded-email", "x-mail"] {
+        assert_eq!(received.all(name), ["alice@example.com"]);
+    }
+    assert_eq!(asserted(&received)["email"], "alice@example.com");
+    for claim in
+        [json!({ "email_verified": false }), json!({ "email_verified": null }), json!({ "email_verified": "true" })]
+    {
+        let stage = stage(lines, claim.clone()).await;
+        assert_eq!(asked(&stage).await, 200);
+        let received = stage.upstream.last();
+        for name in ["x-forwarded-email", "x-mail"] {
+            assert!(received.all(name).is_empty(), "{claim}");
+        }
+        assert_eq!(asserted(&received).get("email"), None, "{claim}");
+    }
+}

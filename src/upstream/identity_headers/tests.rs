@@ -89,6 +89,8 @@ fn a_required_header_refuses_a_person_and_nobody_else() {
     let nobody = list(&headers, &Principal::default());
     assert_eq!(nobody, [line("x-mail", None), line("authorization", None)]);
     identity.email = Some("alice@example.com".into());
+    assert!(headers.list(&Principal { identity: Some(&identity), ..Principal::default() }, REQUEST).is_err());
+    identity.email_verified = true;
     let principal = Principal { identity: Some(&identity), ..Principal::default() };
     assert_eq!(list(&headers, &principal)[0], line("x-mail", Some("alice@example.com")));
 }

@@ -187,7 +187,7 @@ impl<'a> Found<'a> {
         match name {
             "subject" => Some(Self::Text(&identity.subject)),
             "username" => identity.username.as_deref().map(Self::Text),
-            "email" => identity.email.as_deref().map(Self::Text),
+            "email" => identity.verified_email().map(Self::Text),
             "groups" => identity.groups.as_deref().map(Self::Texts),
             _ => identity.claims.lookup(name).map(Self::Raw),
         }
