@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body as _;
 
+use super::audience::Audience;
 use super::body::Body;
 use super::code::Code;
 use super::endpoints;
-use super::ingress::{Audience, Ingress, Refused};
+use super::ingress::{Ingress, Refused};
 use super::method::method_in_logs;
 use super::refusal::Refusal;
 use super::respond::{self, RefusalContext};

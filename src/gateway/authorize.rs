@@ -5,11 +5,12 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::Gateway;
+use super::audience::Audience;
 use super::authenticate::Authentication;
 use super::code::Code;
 use super::cross_site::{self, Asked, CrossSite};
 use super::denial;
-use super::ingress::{Audience, Ingress};
+use super::ingress::Ingress;
 use super::refresh::NotFresh;
 use super::refusal::Refusal;
 use super::route::Route;

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Version, header};
 use hyper::body::{Body as _, Incoming};
 
+use super::audience::Audience;
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
 use super::method::may_be_forwarded;
@@ -26,12 +27,6 @@ const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key
 const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// The one view of a request: its host, method and path have one meaning. Only [`Ingress::read`] makes one.
 pub(super) struct Ingress {
@@ -67,19 +62,6 @@ impl fmt::Debug for Ingress {
 pub(super) struct Inbound {
     pub(super) parts: Parts,
     pub(super) body: Incoming,
-}
-
-/// Who waits for the answer, as far as the request tells: it decides the form of a refusal, never whether to refuse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Audience {
-    /// A person who opens a page in a window.
-    Navigation,
-    /// A page inside another one.
-    Frame,
-    /// A person who submits a form.
-    Form,
-    /// A script or a program.
-    Program,
 }
 
 /// A request that is refused before anything is decided, with where it was going as far as that is known.
@@ -302,36 +284,6 @@ fn authorization(parts: &Parts) -> Result<(), &'static str> {
         Ok(())
     } else {
         Err("authorization-characters")
-    }
-}
-
-impl Audience {
-    fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let field = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let reading = method == Method::GET || method == Method::HEAD;
-        let fetch_metadata = [SEC_FETCH_MODE, SEC_FETCH_DEST, SEC_FETCH_SITE, SEC_FETCH_USER];
-        if fetch_metadata.iter().any(|name| headers.contains_key(name)) {
-            if field(SEC_FETCH_MODE) != Some("navigate") || headers.contains_key(SEC_PURPOSE) {
-                return Self::Program;
-            }
-            return match field(SEC_FETCH_DEST) {
-                Some("document") if reading => Self::Navigation,
-                Some("document") if *method == Method::POST => Self::Form,
-                Some("iframe" | "frame" | "embed" | "object") => Self::Frame,
-                _ => Self::Program,
-            };
-        }
-        let html = field(header::ACCEPT).is_some_and(|accept| {
-            accept.split(',').any(|range| range.split(';').next().is_some_and(|media| media.trim() == "text/html"))
-        });
-        if !html || headers.contains_key(X_REQUESTED_WITH) || headers.contains_key(SEC_PURPOSE) {
-            return Self::Program;
-        }
-        match *method {
-            Method::GET | Method::HEAD => Self::Navigation,
-            Method::POST => Self::Form,
-            _ => Self::Program,
-        }
     }
 }
 

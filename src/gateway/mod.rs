@@ -6,6 +6,7 @@
 mod address_rate;
 mod answer;
 mod asked;
+mod audience;
 mod authenticate;
 mod authorize;
 pub mod body;

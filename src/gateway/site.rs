@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::address_rate::AddressRate;
+use super::audience::Audience;
 use super::callback_rate::CallbackRate;
 use super::cross_site;
 use super::current_providers::CurrentProviders;
 use super::ending::session_end;
 use super::endpoints;
 use super::form;
-use super::ingress::{Audience, Inbound, Ingress, Rules};
+use super::ingress::{Inbound, Ingress, Rules};
 use super::refresh::Refresher;
 use super::refusal::Refusal;
 use super::respond::RefusalContext;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, header};
 
 use super::super::Gateway;
+use super::super::audience::Audience;
 use super::super::authenticate::session_of;
 use super::super::authorize::cross_site_refusal;
 use super::super::code::Code;
 use super::super::cross_site;
 use super::super::form;
-use super::super::ingress::{Audience, Inbound, Ingress};
+use super::super::ingress::{Inbound, Ingress};
 use super::super::query::Query;
 use super::super::refusal::Refusal;
 use super::super::respond;

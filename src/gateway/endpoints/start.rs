@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::super::Gateway;
+use super::super::audience::Audience;
 use super::super::authenticate::session_of;
-use super::super::ingress::{Audience, Ingress};
+use super::super::ingress::Ingress;
 use super::super::query::Query;
 use super::super::refusal::Refusal;
 use super::{Answer, login};

@@ -1,39 +1,11 @@
 use super::*;
 
-fn of(parts: &Parts) -> Audience {
-    Audience::of(&parts.method, &parts.headers)
-}
-
 fn parts(method: &str, headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::builder().method(method).uri("/");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     request.body(()).unwrap().into_parts().0
-}
-
-#[test]
-fn a_navigation_is_what_a_person_sees_in_a_window() {
-    let navigate = |dest| [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)];
-    assert_eq!(of(&parts("GET", &navigate("document"))), Audience::Navigation);
-    assert_eq!(of(&parts("HEAD", &navigate("document"))), Audience::Navigation);
-    assert_eq!(of(&parts("POST", &navigate("document"))), Audience::Form);
-    assert_eq!(of(&parts("GET", &navigate("iframe"))), Audience::Frame);
-    assert_eq!(of(&parts("GET", &navigate("image"))), Audience::Program);
-    assert_eq!(of(&parts("OPTIONS", &navigate("document"))), Audience::Program);
-    assert_eq!(of(&parts("GET", &[("accept", "text/html,application/xml;q=0.9")])), Audience::Navigation);
-    assert_eq!(of(&parts("POST", &[("accept", "text/html")])), Audience::Form);
-    assert_eq!(of(&parts("GET", &[("accept", "*/*")])), Audience::Program);
-}
-
-#[test]
-fn scripts_and_prefetches_are_programs_whatever_they_accept() {
-    for extra in [("x-requested-with", "XMLHttpRequest"), ("sec-purpose", "prefetch"), ("sec-fetch-mode", "cors")] {
-        assert_eq!(of(&parts("GET", &[("accept", "text/html"), extra])), Audience::Program, "{extra:?}");
-    }
-    let prefetch =
-        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch;prerender")];
-    assert_eq!(of(&parts("GET", &prefetch)), Audience::Program);
 }
 
 #[test]
