@@ -4,7 +4,8 @@ use prometheus::core::Collector;
 use prometheus::{IntCounterVec, IntGauge, Registry, proto};
 
 use super::labels::ReloadOutcome;
-use super::metrics::{Metrics, counters, gauge};
+use super::metrics::Metrics;
+use super::metrics::registered::{counters, gauge};
 
 /// Readings of the configuration.
 #[derive(Debug)]

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::telemetry::labels::{CallOutcome, Denial, Outcome, ProviderEndpoint, RefreshOutcome};
 
 #[test]
 fn what_was_counted_is_served_under_its_labels() {
