@@ -1,5 +1,5 @@
-//! What sessions cost: opening them warm and cold, beginning them, their memory, a line of the access log; and how long
-//! wrong cookies take, which must not tell them apart.
+//! What sessions cost: opening them warm and cold, beginning them, their memory, a line of the access log, a
+//! signed token; and how long wrong cookies take, which must not tell them apart.
 //!
 //! `cargo bench --bench session [-- --most 1000000]`. See `docs/benchmarks.md`.
 
@@ -21,6 +21,7 @@ mod growth;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod secrets;
+mod signature;
 mod wrong_cookies;
 
 fn main() {
@@ -28,6 +29,7 @@ fn main() {
     runtime.block_on(async {
         growth::report(measure::number("--most", 1_000_000)).await;
         access_line::report();
+        signature::report();
         wrong_cookies::report().await;
         secrets::report().await;
     });

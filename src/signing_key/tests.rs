@@ -87,21 +87,3 @@ fn nothing_private_is_published_or_shown() {
     }
     assert_eq!(jwk_set(&[]), r#"{"keys":[]}"#);
 }
-
-/// How long a token takes, to compare with what docs/headers.md says of the signature: `cargo test --release --lib -- --ignored --nocapture signature_takes`.
-#[test]
-#[ignore = "measures, and says nothing about right or wrong"]
-fn how_long_a_signature_takes() {
-    for algorithm in SigningAlgorithm::ALL {
-        let key = SigningKey::derive(&root(1), algorithm).unwrap();
-        let header = key.header("vestibule-identity+jwt");
-        let claims = json!({ "iss": "https://wiki.example.com", "aud": "wiki", "sub": "s-1", "iat": 1, "exp": 61,
-            "jti": "AAECAwQFBgcICQoLDA0ODw", "email": "alice@example.com" });
-        #[expect(clippy::disallowed_methods, reason = "a measurement, not behaviour")]
-        let started = std::time::Instant::now();
-        for _ in 0..2_000 {
-            key.sign(&header, &claims).unwrap();
-        }
-        println!("{}: {:?}", algorithm.as_str(), started.elapsed() / 2_000);
-    }
-}
