@@ -23,15 +23,15 @@ use crate::telemetry::labels::Denial;
 
 /// Leave to forward one request to one upstream, with the authority of one session or of nobody.
 #[derive(Debug)]
-pub(super) struct Permit {
-    route: Arc<Route>,
+pub(super) struct Permit<'a> {
+    route: &'a Route,
     session: Option<Arc<OpenedSession>>,
     public: bool,
 }
 
-impl Permit {
-    pub(super) const fn route(&self) -> &Arc<Route> {
-        &self.route
+impl Permit<'_> {
+    pub(super) const fn route(&self) -> &Route {
+        self.route
     }
 
     /// Whether the caller's own `Authorization` goes on: on a public path, where nobody has been looked for.
@@ -44,17 +44,18 @@ impl Permit {
     }
 }
 
-/// Decides whether a request may pass: cross-site check, refresh when due, then the rules on what the refresh brought, step-up last.
-pub(super) async fn authorize(
+/// Decides whether a request may pass: cross-site check, refresh when due, then the rules on what the refresh brought,
+/// step-up last.
+pub(super) async fn authorize<'a>(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
     headers: &HeaderMap,
-    route: &Arc<Route>,
+    route: &'a Route,
     requirements: &Requirements<'_>,
     authentication: Authentication,
-) -> Result<Permit, Refusal> {
+) -> Result<Permit<'a>, Refusal> {
     let session = match authentication {
-        Authentication::Public => return Ok(Permit { route: Arc::clone(route), session: None, public: true }),
+        Authentication::Public => return Ok(Permit { route, session: None, public: true }),
         Authentication::Anonymous(why) => return anonymous(headers, route, requirements, why),
         Authentication::Session(session) => session,
     };
@@ -96,7 +97,7 @@ pub(super) async fn authorize(
         }
         return Err(refusal);
     }
-    Ok(Permit { route: Arc::clone(route), session: Some(session), public: false })
+    Ok(Permit { route, session: Some(session), public: false })
 }
 
 /// Whether somebody who is logged in may in.
@@ -112,14 +113,14 @@ pub(super) fn decide(route: &Route, requirements: &Requirements<'_>, session: &O
 }
 
 /// What the upstream gets to see of somebody who is not logged in.
-fn anonymous(
+fn anonymous<'a>(
     headers: &HeaderMap,
-    route: &Arc<Route>,
+    route: &'a Route,
     requirements: &Requirements<'_>,
     why: &'static str,
-) -> Result<Permit, Refusal> {
+) -> Result<Permit<'a>, Refusal> {
     match requirements.anonymous {
-        Anonymous::Forward => Ok(Permit { route: Arc::clone(route), session: None, public: false }),
+        Anonymous::Forward => Ok(Permit { route, session: None, public: false }),
         Anonymous::Deny => Err(Refusal::of(Code::AnonymousDenied).with_detail(why)),
         Anonymous::Login => Err(unauthenticated(headers, requirements, why)),
     }

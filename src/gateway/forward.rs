@@ -21,7 +21,7 @@ pub(super) async fn forward(
     gateway: &Arc<Gateway>,
     ingress: &Ingress,
     inbound: Inbound,
-    permit: &Permit,
+    permit: &Permit<'_>,
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
@@ -59,7 +59,7 @@ pub(super) async fn forward(
 pub(super) fn identify(
     gateway: &Gateway,
     ingress: &Ingress,
-    permit: &Permit,
+    permit: &Permit<'_>,
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
@@ -76,7 +76,7 @@ pub(super) fn identify(
 }
 
 /// What headers may say of the person behind a permit; nothing when nobody is.
-fn principal<'a>(gateway: &Gateway, permit: &'a Permit) -> Principal<'a> {
+fn principal<'a>(gateway: &Gateway, permit: &'a Permit<'_>) -> Principal<'a> {
     let Some(session) = permit.session() else { return Principal::default() };
     let grant = session.login_grant();
     Principal {
@@ -89,7 +89,7 @@ fn principal<'a>(gateway: &Gateway, permit: &'a Permit) -> Principal<'a> {
 }
 
 /// Tells of an error of an upstream, or of its headers, and says how it is answered.
-fn refused(gateway: &Gateway, ingress: &Ingress, permit: &Permit, error: &UpstreamError) -> Refusal {
+fn refused(gateway: &Gateway, ingress: &Ingress, permit: &Permit<'_>, error: &UpstreamError) -> Refusal {
     if let (UpstreamError::ClaimMissing { header }, Some(session)) = (error, permit.session()) {
         return claim_missing(gateway, ingress, permit, session, header);
     }
@@ -112,7 +112,7 @@ fn refused(gateway: &Gateway, ingress: &Ingress, permit: &Permit, error: &Upstre
 fn claim_missing(
     gateway: &Gateway,
     ingress: &Ingress,
-    permit: &Permit,
+    permit: &Permit<'_>,
     session: &OpenedSession,
     header: &HeaderName,
 ) -> Refusal {

@@ -117,7 +117,7 @@ impl Gateway {
 fn allowed(
     gateway: &Gateway,
     asked: &Ingress,
-    permit: &Permit,
+    permit: &Permit<'_>,
     received: &HeaderMap,
 ) -> Result<Response<Bytes>, Refusal> {
     let mut response = Response::new(Bytes::new());

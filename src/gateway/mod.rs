@@ -96,12 +96,13 @@ impl Gateway {
         route: Arc<Route>,
         answered: &mut Answered,
     ) -> Result<Response<Body>, Refusal> {
-        answered.route = Some(Arc::clone(&route));
+        let Answered { route: known_route, session: known_session } = answered;
+        let route: &Route = known_route.insert(route);
         let headers = &inbound.parts.headers;
         let requirements = route.requirements(&ingress.method, &ingress.path);
         let permit = match authenticate::authenticate(self, ingress, headers, &requirements).await {
             Ok(authentication) => {
-                authorize::authorize(self, ingress, headers, &route, &requirements, authentication).await
+                authorize::authorize(self, ingress, headers, route, &requirements, authentication).await
             }
             Err(refusal) => Err(refusal),
         };
@@ -111,7 +112,7 @@ impl Gateway {
                 return self.turn_away(ingress, inbound, refusal).await.map(|response| response.map(Body::from));
             }
         };
-        answered.session = permit.session().cloned();
+        *known_session = permit.session().cloned();
         forward::forward(self, ingress, inbound, &permit).await.map(|response| response.map(Body::from))
     }
 }
