@@ -55,6 +55,8 @@ const SETTINGS_TYPES: &[&str] = &[
     "gateway::pattern",
     "server::trusted_proxies",
     "upstream::managed",
+    "upstream::own_names",
+    "upstream::presets",
     "upstream::template",
 ];
 

@@ -3,41 +3,9 @@
 use http::HeaderName;
 
 use crate::upstream::managed::ManagedSet;
+use crate::upstream::own_names::may_be_set;
 
 use super::setting::Setting;
-
-/// Headers that frame messages, belong to one connection, or that the gateway writes itself.
-pub(super) const OWN: &[&str] = &[
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "cookie",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "origin",
-    "proxy",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-request-id",
-];
-
-/// The same by how the name begins: what a browser says about its request, and what is between two proxies.
-pub(super) const OWN_PREFIXES: &[&str] = &["access-control-", "proxy-", "sec-"];
 
 /// A name that was written, with the key path of its table.
 pub(super) struct Written<'a> {
@@ -63,8 +31,7 @@ pub(super) fn header_name(name: &str, setting: &Setting<'_>, written: &[Written<
         setting.refuse(message, "use letters, digits and -");
         return None;
     };
-    let own = OWN.contains(&header.as_str()) || OWN_PREFIXES.iter().any(|prefix| header.as_str().starts_with(prefix));
-    if own {
+    if !may_be_set(&header) {
         let message =
             format!("`{}` belongs to the message or the connection, or is set by the gateway", setting.path());
         setting.refuse(message, "choose another name, such as x-forwarded-user");

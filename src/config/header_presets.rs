@@ -4,26 +4,11 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use crate::secret::BasicPassword;
+use crate::upstream::presets::{OAUTH2_PROXY, REMOTE_USER};
 use crate::upstream::template::HeaderTemplate;
 
 use super::secret_file::secret;
 use super::section::Section;
-
-/// What software behind oauth2-proxy gets with its option `pass-user-headers`.
-pub(super) const OAUTH2_PROXY: &[(&str, &str)] = &[
-    ("x-forwarded-user", "{claims.subject}"),
-    ("x-forwarded-email", "{claims.email}"),
-    ("x-forwarded-groups", "{claims.groups}"),
-    ("x-forwarded-preferred-username", "{claims.username}"),
-];
-
-/// What software behind Authelia and its like gets, the successors of CGI's `REMOTE_USER`.
-pub(super) const REMOTE_USER: &[(&str, &str)] = &[
-    ("remote-user", "{claims.username}"),
-    ("remote-name", "{claims.name}"),
-    ("remote-email", "{claims.email}"),
-    ("remote-groups", "{claims.groups}"),
-];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Preset {

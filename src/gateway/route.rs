@@ -15,7 +15,7 @@ use crate::origin::Host;
 use crate::provider::Provider;
 use crate::telemetry::metrics::{ProviderMetrics, UpstreamMetrics};
 use crate::upstream::Upstream;
-use crate::upstream::managed::identity_header_names;
+use crate::upstream::presets::identity_header_names;
 
 /// Where proxies ask for a decision, under the endpoint prefix.
 pub(super) const FORWARD_AUTH: &str = "/auth";

@@ -79,9 +79,7 @@ impl ForwardedContext<'_> {
             headers.insert(X_FORWARDED_PREFIX, prefix.clone());
         }
     }
-}
 
-impl ForwardedContext<'_> {
     /// The addresses after the first one, each an element of its own (RFC 7239 §4).
     fn push_further_hops(&self, text: &mut String) {
         for address in self.addresses().skip(1) {

@@ -5,7 +5,8 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::error::{InvalidUpstream, UpstreamError};
 use super::identity_assertion::IdentityAssertion;
-use super::managed::{ManagedSet, may_be_set};
+use super::managed::ManagedSet;
+use super::own_names::may_be_set;
 use super::principal::Principal;
 use super::template::{HeaderTemplate, RequestValues};
 

@@ -91,57 +91,6 @@ pub const FIXED_PREFIXES: &[&str] = &[
     "x-webauth-",
 ];
 
-/// What applications that know a gateway of another name read; each is among the managed ones.
-const IDENTITY_NAMES: &[&str] = &[
-    "authorization",
-    "remote-email",
-    "remote-groups",
-    "remote-name",
-    "remote-user",
-    "x-forwarded-access-token",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-user",
-];
-
-/// The names by which applications commonly learn who somebody is, whether an upstream of ours is told by them or not.
-#[must_use]
-pub fn identity_header_names() -> Vec<HeaderName> {
-    IDENTITY_NAMES.iter().map(|name| HeaderName::from_static(name)).collect()
-}
-
-/// What belongs to the message itself or is written for every upstream: a template for one of these would break framing,
-/// routing or the cookies, or stand beside what we say.
-const NEVER_SET: &[&str] = &[
-    "connection",
-    "content-length",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-request-id",
-];
-
-/// Whether a configured header may have this name.
-#[must_use]
-pub fn may_be_set(name: &HeaderName) -> bool {
-    let plain = name.as_str().bytes().all(is_plain);
-    plain && !NEVER_SET.contains(&name.as_str())
-}
-
 /// What a name can begin with: a letter, or anything else.
 const LETTERS: usize = 27;
 
@@ -232,7 +181,7 @@ impl ManagedSet {
     }
 }
 
-const fn is_plain(byte: u8) -> bool {
+pub(super) const fn is_plain(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
 }
 

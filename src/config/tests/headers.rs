@@ -1,10 +1,8 @@
 //! What an upstream is told: templates, presets, the assertion, and which names may be written.
 
 use super::*;
-use crate::config::header_names::{OWN, OWN_PREFIXES};
-use crate::config::header_presets::{OAUTH2_PROXY, REMOTE_USER};
 use crate::signing_key::SigningAlgorithm;
-use crate::upstream::managed::ManagedSet;
+use crate::upstream::own_names::{OWN, OWN_PREFIXES};
 use crate::upstream::settings::{AssertionSettings, UpstreamSettings};
 
 const RING: &str = "[session]\nkeys = [{ file = \"key\" }]\n";
@@ -99,14 +97,6 @@ fn presets_add_to_the_default_and_what_is_written_wins() {
     refused("headers = { remote-user = false }", "there is no such header by default");
     refused("identity_headers = \"oauth2proxy\"", "must be \"oauth2-proxy\" or \"remote-user\" or \"basic\"");
     refused("identity_headers = true", "is a boolean, but must be a string");
-}
-
-#[test]
-fn hd_01_the_names_of_every_preset_are_managed_without_any_configuration() {
-    let managed = ManagedSet::new([]);
-    for (name, _) in OAUTH2_PROXY.iter().chain(REMOTE_USER).chain(&[("authorization", "")]) {
-        assert!(managed.governs(name), "{name}");
-    }
 }
 
 #[test]

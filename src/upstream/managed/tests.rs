@@ -138,23 +138,6 @@ fn ordinary_headers_stay() {
     }
 }
 
-#[test]
-fn headers_of_the_message_itself_cannot_be_configured() {
-    assert!(may_be_set(&HeaderName::from_static("authorization")));
-    for name in [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "cookie",
-        "connection",
-        "x-forwarded-for",
-        "x-request-id",
-        "x_user",
-    ] {
-        assert!(!may_be_set(&HeaderName::from_static(name)), "{name}");
-    }
-}
-
 proptest! {
     #[test]
     fn hd_02_nothing_that_survives_folds_to_a_managed_name(name in "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,24}") {
