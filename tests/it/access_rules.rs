@@ -1,24 +1,13 @@
 //! Who may in: every knob lets the right people in and keeps the others out, on what the provider says now.
 
 use crate::harness::gateway::{Setup, Stage};
-use crate::harness::provider::{Endpoint, TestProvider};
+use crate::harness::provider::TestProvider;
 use serde_json::{Value, json};
 
 /// How a person fares at an upstream with this rule, when the provider says of them what `claims` adds.
 async fn status(access: &str, username: &str, claims: &[(&'static str, Value)]) -> u16 {
     let stage = Stage::with(|setup| setup.upstream = format!("access = {access}")).await;
-    for (name, value) in claims {
-        let (name, value) = (*name, value.clone());
-        let adjust = move |document: &mut Value| {
-            if value.is_null() {
-                document.as_object_mut().unwrap().remove(name);
-            } else {
-                document[name] = value.clone();
-            }
-        };
-        stage.provider.alter_claims(adjust.clone());
-        stage.provider.alter_json(Endpoint::Userinfo, adjust);
-    }
+    stage.provider.say(claims.iter().cloned().collect());
     let page = stage.browser.log_in(&stage.url("/"), username).await;
     let status = page.status.as_u16();
     assert_eq!(stage.upstream.hits(), usize::from(status == 200), "{access}");
@@ -107,9 +96,7 @@ async fn jw_38_a_group_that_is_gone_at_the_refresh_keeps_out_at_once() {
     let rule = |setup: &mut Setup| setup.upstream = "access = { claim = \"groups\", contains = \"admins\" }".to_owned();
     let stage = Stage::with_provider(TestProvider::start().await, rule).await;
     stage.log_in().await;
-    let adjust = |document: &mut Value| document["groups"] = json!(["staff"]);
-    stage.provider.alter_claims(adjust);
-    stage.provider.alter_json(Endpoint::Userinfo, adjust);
+    stage.provider.say(json!({ "groups": ["staff"] }));
     stage.gateway.clock.advance(std::time::Duration::from_secs(61));
     let hits = stage.upstream.hits();
     let response = stage.browser.fetch(&stage.url("/x")).await;

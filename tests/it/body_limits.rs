@@ -34,10 +34,6 @@ async fn impatient() -> Stage {
     .await
 }
 
-fn reached(stage: &Stage, limit: &str, times: usize) -> bool {
-    stage.gateway.metrics.encode().contains(&format!("vestibule_limit_reached_total{{limit=\"{limit}\"}} {times}\n"))
-}
-
 fn chunk(length: usize) -> String {
     format!("{length:x}\r\n{}\r\n", "x".repeat(length))
 }
@@ -53,7 +49,7 @@ async fn sl_09_a_body_that_announces_too_much_is_413_before_anything_is_forwarde
         assert!(response.text().contains("\"code\":\"body-too-large\""), "{}", response.text());
     }
     assert_eq!(stage.upstream.hits(), 0);
-    assert!(reached(&stage, "body", 2));
+    assert_eq!(stage.gateway.limit_reached("body"), 2);
     let mut connection = stage.connect().await;
     connection.send(head("POST /public/x HTTP/1.1", &["Content-Length: 1024"]) + &"x".repeat(1024)).await;
     assert_eq!(connection.response().await.unwrap().status, 200);
@@ -75,7 +71,7 @@ async fn a_body_without_a_length_is_cut_at_the_limit() {
     assert_eq!((response.status, response.header("connection")), (413, Some("close")));
     stage.upstream.requests_reach(1).await;
     assert!(!stage.upstream.last().complete, "the application must not take it for whole");
-    assert!(reached(&stage, "body", 1));
+    assert_eq!(stage.gateway.limit_reached("body"), 1);
 }
 
 #[tokio::test]
@@ -90,7 +86,7 @@ async fn a_body_that_outgrows_the_limit_under_an_answer_breaks_the_answer_off() 
     connection.send(chunk(25)).await;
     assert!(!connection.rest().await.ends_with(b"0\r\n\r\n"));
     patiently("the upstream to notice", sender.closed()).await;
-    assert!(reached(&stage, "body", 1));
+    assert_eq!(stage.gateway.limit_reached("body"), 1);
 }
 
 #[tokio::test]
@@ -106,7 +102,7 @@ async fn a_body_that_comes_too_slowly_is_408_and_the_upstream_sees_it_break_off(
     }
     stage.upstream.requests_reach(2).await;
     assert!(stage.upstream.requests().iter().all(|request| !request.complete));
-    assert!(reached(&stage, "body-rate", 2));
+    assert_eq!(stage.gateway.limit_reached("body-rate"), 2);
 }
 
 #[tokio::test]
@@ -130,7 +126,7 @@ async fn grpc_and_what_is_answered_already_may_be_silent() {
     assert_eq!(grpc.response().await.unwrap().status, 200);
     sender.send("still here".into()).await.unwrap();
     answered.until(b"still here").await;
-    assert!(reached(&stage, "body-rate", 1));
+    assert_eq!(stage.gateway.limit_reached("body-rate"), 1);
 }
 
 #[tokio::test]

@@ -3,22 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::harness::gateway::Stage;
-use crate::harness::provider::Endpoint;
 
 /// A login after which ID token and userinfo say this about the person; gives the answer and what the upstream got.
 async fn with_claims(upstream: &str, claims: &[(&'static str, Value)]) -> (u16, Stage) {
     let stage = Stage::with(|setup| setup.upstream = upstream.into()).await;
-    let set = |members: &mut Value, claims: &[(&'static str, Value)]| {
-        for (name, value) in claims {
-            match value {
-                Value::Null => drop(members.as_object_mut().unwrap().remove(*name)),
-                value => members[*name] = value.clone(),
-            }
-        }
-    };
-    let (in_token, in_userinfo) = (claims.to_vec(), claims.to_vec());
-    stage.provider.alter_claims(move |members| set(members, &in_token));
-    stage.provider.alter_json(Endpoint::Userinfo, move |members| set(members, &in_userinfo));
+    stage.provider.say(claims.iter().cloned().collect());
     let page = stage.browser.log_in(&stage.url("/"), "alice").await;
     (page.status.as_u16(), stage)
 }

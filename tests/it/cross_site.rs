@@ -7,6 +7,7 @@ use crate::harness::by_hand::{pair, program, send, session_cookie};
 use crate::harness::gateway::Stage;
 use crate::harness::provider::Endpoint;
 use crate::harness::raw;
+use crate::harness::spelled_out::{HANDSHAKE, head};
 
 async fn logged_in() -> (Stage, String) {
     logged_in_with("").await
@@ -330,8 +331,10 @@ async fn a_web_socket_of_a_listed_origin_opens_on_a_listed_path() {
 }
 
 fn handshake(target: &str, cookie: &str, lines: &str) -> String {
-    format!(
-        "GET {target} HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: {cookie}\r\n{lines}\r\n"
-    )
+    let cookie = format!("Cookie: {cookie}");
+    // Whose page it is, the lines say.
+    let mut fields = HANDSHAKE[..4].to_vec();
+    fields.push(&cookie);
+    fields.extend(lines.lines());
+    head(&format!("GET {target} HTTP/1.1"), &fields)
 }

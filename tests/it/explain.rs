@@ -1,12 +1,10 @@
 //! `vestibule explain`: what a person sees who runs it.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::json;
-use tokio::process::Command;
 
-use crate::harness::patiently;
+use crate::harness::program::{Ended, ended, vestibule, write_private};
 use crate::harness::provider::TestProvider;
 
 const CONFIGURATION: &str = r#"
@@ -48,12 +46,6 @@ anonymous = "forward"
 headers = { authorization = false, x-shop = "{request.host}" }
 "#;
 
-struct Ran {
-    code: i32,
-    out: String,
-    error: String,
-}
-
 /// A folder with a configuration, and the program run in it.
 struct Folder(tempfile::TempDir);
 
@@ -66,19 +58,13 @@ impl Folder {
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path
+        write_private(self.0.path(), name, text)
     }
 
-    async fn explain(&self, arguments: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-        command.arg("explain").args(arguments).current_dir(self.0.path()).stdin(Stdio::null()).kill_on_drop(true);
-        let output = patiently("the program to end", command.output()).await.unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code().unwrap(), out: text(output.stdout), error: text(output.stderr) }
+    async fn explain(&self, arguments: &[&str]) -> Ended {
+        let mut command = vestibule();
+        command.arg("explain").args(arguments).current_dir(self.0.path());
+        ended(command).await
     }
 }
 

@@ -5,7 +5,8 @@ use vestibule::clock::Timestamp;
 use vestibule::gateway::explain::{Explanation, Question, Supposed, explain};
 
 use crate::harness::gateway::{Gateway, Setup, Stage};
-use crate::harness::provider::{Endpoint, TestProvider};
+use crate::harness::provider::TestProvider;
+use crate::harness::said::change;
 
 /// The status that an explanation ends with, and where it is not forwarded the code.
 fn answer(explanation: &Explanation) -> String {
@@ -34,21 +35,13 @@ async fn what_it_says_is_what_the_gateway_does() {
     let targets = ["/", "/admin", "/admin/x/mail", "/admin/x/mail/", "/open", "/Admin", "/a%2fb", "/admin/%2e/x"];
     for person in people {
         let stage = Stage::with_provider(TestProvider::start().await, adjust).await;
-        let set = |claims: Value| {
-            move |members: &mut Value| {
-                for (name, value) in claims.as_object().unwrap() {
-                    members[name] = value.clone();
-                }
-            }
-        };
-        stage.provider.alter_claims(set(person.clone()));
-        stage.provider.alter_json(Endpoint::Userinfo, set(person.clone()));
+        stage.provider.say(person.clone());
         stage.browser.log_in(&stage.url("/open"), "alice").await;
         let mut setup = Setup::default();
         adjust(&mut setup);
         let settings = Gateway::settings(&setup, "https://provider.test", stage.upstream.address(), |_| {});
         let mut claims = json!({ "sub": "alice", "email": "alice@example.com", "email_verified": true });
-        set(person.clone())(&mut claims);
+        change(&mut claims, &person);
         let supposed = Supposed::from_json(claims.to_string().as_bytes(), Timestamp::from_seconds(1)).unwrap();
         for target in targets {
             let question = Question::new("GET", target).unwrap();

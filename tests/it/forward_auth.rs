@@ -4,7 +4,7 @@ use crate::harness::by_hand;
 use crate::harness::gateway::{Gateway, Stage};
 use crate::harness::provider::TestProvider;
 use crate::harness::raw::{self, RawResponse};
-use crate::harness::spelled_out::NAVIGATION;
+use crate::harness::spelled_out::{NAVIGATION, head_for};
 
 const NGINX: [&str; 2] = ["X-Original-Method: GET", "X-Original-URI: /wiki/page?x=1"];
 const TRAEFIK: [&str; 2] = ["X-Forwarded-Method: GET", "X-Forwarded-Uri: /wiki/page?x=1"];
@@ -24,12 +24,9 @@ async fn stage() -> Stage {
 
 /// Asks as a proxy would whose own name for the gateway is another one.
 async fn ask(gateway: &Gateway, request: &str, fields: &[&str]) -> RawResponse {
-    let mut head = format!("{request} HTTP/1.1\r\nHost: vestibule.internal:8080\r\nX-Forwarded-Host: app.example\r\n");
-    for field in fields {
-        head.push_str(field);
-        head.push_str("\r\n");
-    }
-    raw::ask(gateway.address, head + "\r\n").await.unwrap_or_else(|| panic!("no answer to {request} {fields:?}"))
+    let fields = with(&["X-Forwarded-Host: app.example"], fields);
+    let head = head_for("vestibule.internal:8080", &format!("{request} HTTP/1.1"), &fields);
+    raw::ask(gateway.address, head).await.unwrap_or_else(|| panic!("no answer to {request} {fields:?}"))
 }
 
 fn with<'a>(one: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
@@ -45,13 +42,7 @@ async fn fa_07_allowed_is_200_with_every_header_that_says_who_somebody_is() {
         for method in ["GET", "HEAD", "POST"] {
             let fields = with(&described, &[&cookie, "X-Forwarded-User: mallory", "Content-Length: 0"]);
             let answer = match method {
-                "HEAD" => {
-                    let mut head = "HEAD /oauth2/auth HTTP/1.1\r\nHost: app.example\r\n".to_owned();
-                    fields.iter().for_each(|field| head += &format!("{field}\r\n"));
-                    let mut connection = raw::RawConnection::open(stage.gateway.address).await;
-                    connection.send(head + "\r\n").await;
-                    connection.response_to_head().await.unwrap()
-                }
+                "HEAD" => stage.spelled("HEAD /oauth2/auth", &fields).await,
                 _ => ask(&stage.gateway, &format!("{method} /oauth2/auth"), &fields).await,
             };
             assert_eq!(answer.status, 200, "{method} {described:?} {}", answer.text());

@@ -5,9 +5,11 @@ use std::time::Duration;
 use crate::harness::asked::{Asked, Kind as Asking};
 use crate::harness::browser::Browser;
 use crate::harness::cookie_jar::Carriage;
-use crate::harness::fronting_proxy::{FrontingProxy, Kind, free_address, recipe};
+use crate::harness::fronting_proxy::{FrontingProxy, Kind, recipe};
 use crate::harness::gateway::Stage;
+use crate::harness::loopback::free_address;
 use crate::harness::raw::{self, RawResponse};
+use crate::harness::spelled_out::head_for;
 
 /// A gateway whose only way in for browsers is the proxy in front.
 struct Scene {
@@ -53,10 +55,9 @@ impl Scene {
     async fn spelled(&self, browser: &Browser, request: &str, fields: &[&str]) -> RawResponse {
         let carriage = Carriage { same_site: true, safe_navigation: true };
         let cookies = browser.jar().header(&url::Url::parse(&self.url).unwrap(), carriage).unwrap_or_default();
-        let mut head = format!("{request} HTTP/1.1\r\nHost: localhost:{}\r\n", self.front.address.port());
-        fields.iter().for_each(|field| head += &format!("{field}\r\n"));
-        head += &format!("Cookie: {cookies}; own=1\r\nConnection: close\r\n\r\n");
-        raw::ask(self.front.address, head).await.unwrap()
+        let (host, cookies) = (format!("localhost:{}", self.front.address.port()), format!("Cookie: {cookies}; own=1"));
+        let fields: Vec<&str> = fields.iter().copied().chain([cookies.as_str(), "Connection: close"]).collect();
+        raw::ask(self.front.address, head_for(&host, &format!("{request} HTTP/1.1"), &fields)).await.unwrap()
     }
 
     async fn login(&self) {

@@ -3,21 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::harness::gateway::{Setup, Stage};
-use crate::harness::provider::Endpoint;
 
 /// A stage whose provider says this about everybody, in the ID token and at userinfo.
-async fn stage(claims: Value, adjust: impl FnOnce(&mut Setup)) -> Stage {
+async fn stage(mut claims: Value, adjust: impl FnOnce(&mut Setup)) -> Stage {
     let stage = Stage::with(adjust).await;
-    let set = move |members: &mut Value| {
-        for (name, value) in claims.as_object().unwrap() {
-            members[name] = value.clone();
-        }
-        if claims.get("groups").is_none() {
-            members.as_object_mut().unwrap().remove("groups");
-        }
-    };
-    stage.provider.alter_claims(set.clone());
-    stage.provider.alter_json(Endpoint::Userinfo, set);
+    if claims.get("groups").is_none() {
+        claims["groups"] = Value::Null;
+    }
+    stage.provider.say(claims);
     stage
 }
 

@@ -7,23 +7,13 @@ use serde_json::{Value, json};
 use crate::harness::gateway::{CLIENT_SECRET, Stage};
 use crate::harness::provider::Endpoint;
 use crate::harness::received::Received;
-use crate::harness::spelled_out::{NAVIGATION, head};
+use crate::harness::spelled_out::{HANDSHAKE, NAVIGATION, head};
 use crate::harness::upstream::RecordingUpstream;
 
 /// A stage with these lines in its upstream, where the provider says of alice what `claims` adds; `null` takes away.
 async fn stage(upstream: &str, claims: Value) -> Stage {
     let stage = Stage::with(|setup| setup.upstream = upstream.to_owned()).await;
-    let adjust = move |document: &mut Value| {
-        for (name, value) in claims.as_object().unwrap() {
-            if value.is_null() {
-                document.as_object_mut().unwrap().remove(name);
-            } else {
-                document[name] = value.clone();
-            }
-        }
-    };
-    stage.provider.alter_claims(adjust.clone());
-    stage.provider.alter_json(Endpoint::Userinfo, adjust);
+    stage.provider.say(claims);
     stage
 }
 
@@ -272,15 +262,8 @@ async fn hd_01_a_name_of_any_upstream_is_taken_off_for_all_of_them() {
 async fn hd_09_a_handshake_on_a_public_path_is_stripped_too() {
     let stage = stage("public = [\"/public/**\"]\nidentity_headers = \"remote-user\"", json!({})).await;
     let mut connection = stage.connect().await;
-    let fields = [
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Remote-User: evil",
-        "X_Forwarded_User: evil",
-        "Authorization: Bearer evil",
-    ];
+    let mut fields = HANDSHAKE.to_vec();
+    fields.extend(["Remote-User: evil", "X_Forwarded_User: evil", "Authorization: Bearer evil"]);
     connection.send(head("GET /public/socket HTTP/1.1", &fields)).await;
     assert_eq!(connection.response_head().await.unwrap().status, 101);
     let head = String::from_utf8_lossy(&stage.upstream.last().head).into_owned();

@@ -27,16 +27,10 @@ async fn hurried() -> Stage {
     .await
 }
 
-fn counted(stage: &Stage, metric: &str, label: &str) -> usize {
-    let page = stage.gateway.metrics.encode();
-    let name = format!("vestibule_{metric}{{{label}}} ");
-    page.lines().find_map(|line| line.strip_prefix(name.as_str())).map_or(0, |count| count.parse().unwrap())
-}
-
 /// Waits for a count: a connection's end is counted after the peer has seen it.
 async fn reaches(stage: &Stage, limit: &str, wanted: usize) {
     patiently(limit, async {
-        while counted(stage, "limit_reached_total", &format!("limit=\"{limit}\"")) != wanted {
+        while stage.gateway.limit_reached(limit) != wanted {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -76,7 +70,7 @@ async fn sl_01_the_opening_of_http_2_is_told_apart() {
     connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     connection.rest().await;
     patiently("the count", async {
-        while counted(&stage, "malformed_total", "kind=\"http2\"") != 1 {
+        while stage.gateway.counted("malformed_total{kind=\"http2\"}") != 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

@@ -6,7 +6,7 @@ use crate::harness::gateway::Stage;
 use crate::harness::login_steps::{authorize, begin};
 use crate::harness::provider::Endpoint;
 use crate::harness::raw::RawConnection;
-use crate::harness::spelled_out::head;
+use crate::harness::spelled_out::{HANDSHAKE, head};
 
 const LIMITS: &str = "limits = { websockets_per_address = 2, callbacks_per_address = 2 }";
 
@@ -18,24 +18,12 @@ async fn stage(trusted: &str) -> Stage {
     .await
 }
 
-fn reached(stage: &Stage, limit: &str) -> usize {
-    let name = format!("vestibule_limit_reached_total{{limit=\"{limit}\"}} ");
-    let page = stage.gateway.metrics.encode();
-    page.lines().find_map(|line| line.strip_prefix(name.as_str())).unwrap().parse().unwrap()
-}
-
 /// A handshake on a public path, said to come from `address`.
 async fn handshake(stage: &Stage, address: &str) -> (RawConnection, u16) {
     let mut connection = stage.connect().await;
     let forwarded = format!("X-Forwarded-For: {address}");
-    let fields = [
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Origin: https://app.example",
-        &forwarded,
-    ];
+    let mut fields = HANDSHAKE.to_vec();
+    fields.push(&forwarded);
     connection.send(head("GET /public/socket HTTP/1.1", &fields)).await;
     let status = connection.response_head().await.unwrap().status;
     (connection, status)
@@ -60,7 +48,7 @@ async fn sl_06_web_sockets_of_an_address_are_counted_where_it_is_known() {
         assert_eq!(status, expected, "{address}");
         open.push(connection);
     }
-    assert_eq!(reached(&stage, "websockets-per-address"), 2);
+    assert_eq!(stage.gateway.limit_reached("websockets-per-address"), 2);
 }
 
 #[tokio::test]
@@ -73,7 +61,10 @@ async fn sl_06_behind_an_ingress_that_is_not_trusted_nobody_shares_a_limit() {
         open.push(connection);
     }
     assert_eq!(statuses_of_callbacks(&stage, &["198.51.100.7"; 4]).await, [200, 200, 200, 200]);
-    assert_eq!((reached(&stage, "websockets-per-address"), reached(&stage, "callbacks-per-address")), (0, 0));
+    assert_eq!(
+        (stage.gateway.limit_reached("websockets-per-address"), stage.gateway.limit_reached("callbacks-per-address")),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -81,7 +72,10 @@ async fn callbacks_of_an_address_are_counted_where_it_is_known() {
     let stage = stage("[\"127.0.0.0/8\"]").await;
     let addresses = ["198.51.100.7", "198.51.100.7", "198.51.100.7", "198.51.100.8"];
     assert_eq!(statuses_of_callbacks(&stage, &addresses).await, [200, 200, 429, 200]);
-    assert_eq!((reached(&stage, "callbacks-per-address"), reached(&stage, "callbacks")), (1, 0));
+    assert_eq!(
+        (stage.gateway.limit_reached("callbacks-per-address"), stage.gateway.limit_reached("callbacks")),
+        (1, 0)
+    );
     assert_eq!(stage.provider.hits(Endpoint::Token), 3, "nothing is spent for the one that is turned away");
     assert_eq!(stage.gateway.log.lines_with(&["login.rejected", "too-many-callbacks", "of-one-address"]), 1);
 }

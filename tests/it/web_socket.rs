@@ -7,20 +7,12 @@ use crate::harness::behaviour::{Behaviour, gate};
 use crate::harness::gateway::Stage;
 use crate::harness::patiently;
 use crate::harness::provider::{Endpoint, TestProvider};
-use crate::harness::spelled_out::head;
+use crate::harness::spelled_out::{HANDSHAKE, head};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use vestibule::clock::SystemClock;
-
-const HANDSHAKE: [&str; 5] = [
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    "Origin: https://app.example",
-];
 
 async fn stage() -> Stage {
     Stage::with(|setup| {

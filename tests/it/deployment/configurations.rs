@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::kubernetes::{SETS, configuration, documents};
 use super::{check, ended};
 use crate::harness::peer_process::project;
+use crate::harness::program::vestibule;
 
 /// Where the configurations look for secrets, on each platform.
 const MOUNTS: [&str; 3] = ["/run/secrets/vestibule", "/run/credentials/vestibule.service", "/run/secrets"];
@@ -31,7 +32,7 @@ fn as_a_volume(folder: &Path, files: &[(String, String)]) {
 }
 
 async fn fresh_secrets() -> Vec<(String, String)> {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    let mut command = vestibule();
     command.arg("generate-key");
     let (_, key) = ended(command).await;
     assert!(key.ends_with('\n'), "with the final newline of a file");

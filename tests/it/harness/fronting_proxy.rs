@@ -1,6 +1,6 @@
 //! nginx, Caddy and Envoy in front, each with its recipe out of `docs/forward-auth.md`.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,11 +26,6 @@ pub struct FrontingProxy {
     pub address: SocketAddr,
     _process: Child,
     _folder: tempfile::TempDir,
-}
-
-/// A port that nobody listens on; these servers have to be told one.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// The first block of code under a heading of the page.
@@ -82,7 +77,10 @@ impl FrontingProxy {
                 let site = filled(
                     "Caddy",
                     &[
-                        ("wiki.example.com {", format!("http://localhost:{} {{\nbind 127.0.0.1", address.port())),
+                        (
+                            "wiki.example.com {",
+                            format!("http://localhost:{} {{\nbind {}", address.port(), address.ip()),
+                        ),
                         ("vestibule.internal:8080", gateway_at),
                         ("wiki.internal:3000", application_at),
                     ],
@@ -92,10 +90,7 @@ impl FrontingProxy {
             Kind::Envoy => filled(
                 "Envoy",
                 &[
-                    (
-                        "address: 0.0.0.0, port_value: 8443",
-                        format!("address: 127.0.0.1, port_value: {}", address.port()),
-                    ),
+                    ("address: 0.0.0.0, port_value: 8443", at(address)),
                     ("http://vestibule.internal:8080", format!("http://{gateway_at}")),
                     ("address: vestibule.internal, port_value: 8080", at(gateway)),
                     ("address: wiki.internal, port_value: 3000", at(application)),

@@ -9,9 +9,23 @@ use super::raw::{RawConnection, RawResponse};
 /// What browsers say of a navigation.
 pub const NAVIGATION: [&str; 2] = ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
 
+/// What asks for a WebSocket, with the Origin of the stage.
+pub const HANDSHAKE: [&str; 5] = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Origin: https://app.example",
+];
+
 /// A head of these lines, with the stage's host.
 pub fn head(request_line: &str, fields: &[&str]) -> String {
-    let mut head = format!("{request_line}\r\nHost: app.example\r\n");
+    head_for("app.example", request_line, fields)
+}
+
+/// A head of these lines.
+pub fn head_for(host: &str, request_line: &str, fields: &[&str]) -> String {
+    let mut head = format!("{request_line}\r\nHost: {host}\r\n");
     for field in fields {
         head.push_str(field);
         head.push_str("\r\n");

@@ -52,12 +52,6 @@ impl Stage {
 
     /// The provider says so in every ID token from here on; null takes a claim out.
     pub fn claim(&self, name: &'static str, value: Value) {
-        self.provider.alter_claims(move |claims| {
-            if value.is_null() {
-                claims.as_object_mut().unwrap().remove(name);
-            } else {
-                claims[name] = value.clone();
-            }
-        });
+        self.provider.say_in_id_tokens([(name, value)].into_iter().collect());
     }
 }
