@@ -11,32 +11,32 @@ use crate::policy::access::Access;
 
 /// What a request must meet before it is forwarded to its upstream.
 #[derive(Clone, Copy, Debug)]
-pub struct Requirements<'a> {
+pub(super) struct Requirements<'a> {
     /// Forwarded without looking at a session.
-    pub public: bool,
+    pub(super) public: bool,
     /// A refusal is 401, never a redirect.
-    pub api: bool,
+    pub(super) api: bool,
     /// What happens to somebody who is not logged in.
-    pub anonymous: Anonymous,
+    pub(super) anonymous: Anonymous,
     /// Who may in.
-    pub access: &'a Access,
+    pub(super) access: &'a Access,
     /// How somebody must have logged in.
-    pub step_up: Option<&'a StepUp>,
+    pub(super) step_up: Option<&'a StepUp>,
     /// The rule that decides; `None` when it is the upstream itself.
-    pub rule: Option<&'a Rule>,
+    pub(super) rule: Option<&'a Rule>,
 }
 
 impl<'a> Requirements<'a> {
     /// What logs call the rule that decides.
     #[must_use]
-    pub fn rule_name(&self) -> Option<&'a str> {
+    pub(super) fn rule_name(&self) -> Option<&'a str> {
         self.rule.map(Rule::name)
     }
 }
 
 /// Where a rule is written, counted from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub(super) enum Written {
     /// An item of `public`.
     Public(usize),
     /// A `[[upstream.rule]]`.
@@ -45,7 +45,7 @@ pub enum Written {
 
 /// An `[[upstream.rule]]` or an item of `public`, with everything that it leaves to its upstream filled in.
 #[derive(Debug)]
-pub struct Rule {
+pub(super) struct Rule {
     pattern: Pattern,
     /// Empty: every method.
     methods: Vec<Method>,
@@ -92,7 +92,7 @@ impl Rule {
 
     /// As logs name it: methods and pattern.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 

@@ -27,7 +27,7 @@ const KEEP_ALIVE_PROBE: Duration = Duration::from_secs(60);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub(super) enum ConnectError {
     /// The deadline has passed.
     #[error("no connection in time")]
     Timeout,

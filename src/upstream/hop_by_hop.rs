@@ -11,7 +11,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// stays, because without it a server sends no trailers.
 ///
 /// Must run before anything of ours is set: `Connection: x-auth-user` would take it off again.
-pub fn strip_request(headers: &mut HeaderMap) {
+pub(super) fn strip_request(headers: &mut HeaderMap) {
     let trailers = wants_trailers(headers);
     strip(headers);
     if trailers {
@@ -22,12 +22,12 @@ pub fn strip_request(headers: &mut HeaderMap) {
 }
 
 /// Takes the hop-by-hop fields of a response off.
-pub fn strip_response(headers: &mut HeaderMap) {
+pub(super) fn strip_response(headers: &mut HeaderMap) {
     strip(headers);
 }
 
 /// Takes off what has no place in a trailer section: framing, routing and credentials (RFC 9110 §6.5.1).
-pub fn strip_trailers(trailers: &mut HeaderMap) {
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip(trailers);
     for name in [HOST, CONTENT_LENGTH, TRAILER, http::header::COOKIE, http::header::SET_COOKIE] {
         trailers.remove(name);
@@ -36,7 +36,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 
 /// Whether one of the `Connection` fields holds an option, without case.
 #[must_use]
-pub fn names_option(headers: &HeaderMap, option: &str) -> bool {
+pub(super) fn names_option(headers: &HeaderMap, option: &str) -> bool {
     tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case(option.as_bytes()))
 }
 

@@ -1,24 +1,25 @@
 //! What goes out to applications: rewriting, forwarding, streaming, tunnels. Cannot log anyone in.
 //!
-//! The order in which a request is rewritten is the security argument; it is written down in [`request`].
+//! The order in which a request is rewritten is the security argument; it is written down in
+//! `request.rs`.
 
 pub mod body;
 pub mod body_limits;
-pub mod connector;
+mod connector;
 pub mod error;
-pub mod forwarded;
-pub mod hop_by_hop;
+mod forwarded;
+mod hop_by_hop;
 pub mod identity_assertion;
 pub mod managed;
 pub mod own_names;
 pub mod prefix;
 pub mod presets;
-pub mod principal;
-pub mod request;
+mod principal;
+mod request;
 pub mod settings;
 pub mod template;
 pub mod upgrade;
-pub mod via;
+mod via;
 
 mod exchange;
 mod identity_headers;

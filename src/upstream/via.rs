@@ -15,7 +15,7 @@ pub struct Via {
 
 /// The request has been here before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loop;
+pub(super) struct Loop;
 
 impl Via {
     /// Draws a name.
@@ -33,7 +33,7 @@ impl Via {
     ///
     /// # Errors
     /// [`Loop`]; the request is refused with 508.
-    pub fn mark(&self, headers: &mut HeaderMap) -> Result<(), Loop> {
+    pub(super) fn mark(&self, headers: &mut HeaderMap) -> Result<(), Loop> {
         let ours = self.pseudonym.as_bytes();
         let seen = headers
             .get_all(VIA)
