@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
+use super::field::Field;
 use super::ingress::Ingress;
 use super::method::may_be_forwarded;
 use super::refusal::Refusal;
@@ -83,12 +84,11 @@ fn pair<'a>(
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
-    let mut fields = headers.get_all(name).iter();
-    let Some(field) = fields.next() else { return Ok(None) };
-    if fields.next().is_some() {
-        return Err(malformed("repeated"));
+    match Field::of(headers, name) {
+        Field::Absent => Ok(None),
+        Field::One(value) => value.to_str().map(Some).map_err(|_| malformed("characters")),
+        Field::Several => Err(malformed("repeated")),
     }
-    field.to_str().map(Some).map_err(|_| malformed("characters"))
 }
 
 fn malformed(detail: &'static str) -> Refusal {

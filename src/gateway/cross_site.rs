@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, HeaderName, Method, header};
 
+use super::field::Field;
 use super::pattern::Pattern;
 use super::settings::CrossSiteSettings;
 use crate::origin::{Host, PublicUrl};
@@ -72,7 +73,7 @@ pub(super) fn judge(
 /// Checks a request that may change something and has no exceptions.
 pub(super) fn check(headers: &HeaderMap, public_url: &PublicUrl, host: &Host) -> Result<(), CrossSite> {
     match Field::of(headers, &SEC_FETCH_SITE) {
-        Field::One(b"same-origin" | b"none") => return Ok(()),
+        Field::One(site) if matches!(site.as_bytes(), b"same-origin" | b"none") => return Ok(()),
         Field::One(_) | Field::Several => return Err(CrossSite::FetchMetadata),
         Field::Absent => {}
     }
@@ -80,7 +81,7 @@ pub(super) fn check(headers: &HeaderMap, public_url: &PublicUrl, host: &Host) ->
         return origin(headers, public_url, host);
     }
     match Field::of(headers, &X_VESTIBULE_CSRF) {
-        Field::One(b"1") => Ok(()),
+        Field::One(mark) if mark == "1" => Ok(()),
         _ => Err(CrossSite::Unmarked),
     }
 }
@@ -94,7 +95,7 @@ pub(super) fn site_in_logs(headers: &HeaderMap) -> Option<&'static str> {
 /// Exactly one `Origin`, and it is ours.
 fn origin(headers: &HeaderMap, public_url: &PublicUrl, host: &Host) -> Result<(), CrossSite> {
     match Field::of(headers, &header::ORIGIN) {
-        Field::One(origin) if is_own(origin, public_url, host) => Ok(()),
+        Field::One(origin) if is_own(origin.as_bytes(), public_url, host) => Ok(()),
         _ => Err(CrossSite::Origin),
     }
 }
@@ -109,28 +110,15 @@ impl CrossSiteSettings {
     /// Whether a sibling host may make this request: exactly one listed `Origin`, a listed path, and nothing that says
     /// that it comes from farther away.
     fn admits(&self, asked: &Asked<'_>) -> bool {
-        let near = matches!(Field::of(asked.headers, &SEC_FETCH_SITE), Field::Absent | Field::One(b"same-site"));
+        let near = match Field::of(asked.headers, &SEC_FETCH_SITE) {
+            Field::Absent => true,
+            Field::One(site) => site == "same-site",
+            Field::Several => false,
+        };
         let Field::One(origin) = Field::of(asked.headers, &header::ORIGIN) else { return false };
         let matches = |pattern: &Pattern| pattern.matches(asked.method, asked.path);
-        near && self.origins.iter().any(|listed| listed.as_bytes() == origin) && self.paths.iter().any(matches)
-    }
-}
-
-/// A header field that means something only when it is there once.
-enum Field<'a> {
-    Absent,
-    One(&'a [u8]),
-    Several,
-}
-
-impl<'a> Field<'a> {
-    fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
-        let mut values = headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Self::Absent,
-            (Some(value), None) => Self::One(value.as_bytes()),
-            (Some(_), Some(_)) => Self::Several,
-        }
+        near && self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes())
+            && self.paths.iter().any(matches)
     }
 }
 

@@ -13,6 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use super::audience::Audience;
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
+use super::field::Field;
 use super::method::may_be_forwarded;
 use super::provenance::Provenance;
 use super::route::RouteTable;
@@ -228,9 +229,8 @@ fn within_limits(parts: &Parts, limits: &Limits) -> Result<(), (Code, &'static s
 
 /// One `Host` field (RFC 9112 §3.2), which an absolute-form target must agree with.
 fn host(parts: &Parts, scheme: Scheme, routes: &RouteTable) -> Result<Host, &'static str> {
-    let mut fields = parts.headers.get_all(header::HOST).iter();
-    let field = match (fields.next(), fields.next()) {
-        (Some(field), None) => {
+    let field = match Field::of(&parts.headers, &header::HOST) {
+        Field::One(field) => {
             let text = field.to_str().map_err(|_| "host-characters")?;
             // A name that is one of ours as it stands need not be taken apart.
             Some(match routes.host(text) {
@@ -238,8 +238,8 @@ fn host(parts: &Parts, scheme: Scheme, routes: &RouteTable) -> Result<Host, &'st
                 None => Host::parse(text, scheme).map_err(|_| "host-malformed")?,
             })
         }
-        (Some(_), Some(_)) => return Err("host-repeated"),
-        (None, _) => None,
+        Field::Several => return Err("host-repeated"),
+        Field::Absent => None,
     };
     let authority = match parts.uri.authority() {
         Some(authority) => Some(Host::parse(authority.as_str(), scheme).map_err(|_| "authority-malformed")?),
@@ -255,35 +255,31 @@ fn host(parts: &Parts, scheme: Scheme, routes: &RouteTable) -> Result<Host, &'st
 
 /// The host that a trusted proxy asks about, if it names one.
 fn forwarded_host(headers: &HeaderMap, scheme: Scheme) -> Result<Option<Host>, &'static str> {
-    let mut fields = headers.get_all(X_FORWARDED_HOST).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Ok(None),
-        (Some(field), None) => {
+    match Field::of(headers, &X_FORWARDED_HOST) {
+        Field::Absent => Ok(None),
+        Field::One(field) => {
             let text = field.to_str().map_err(|_| "forwarded-host")?;
             Host::parse(text, scheme).map(Some).map_err(|_| "forwarded-host")
         }
-        (Some(_), Some(_)) => Err("forwarded-host-repeated"),
+        Field::Several => Err("forwarded-host-repeated"),
     }
 }
 
 /// The id that a proxy has given a request.
 fn id_of(headers: &HeaderMap) -> Option<RequestId> {
-    let mut fields = headers.get_all(X_REQUEST_ID).iter();
-    let id = fields.next().and_then(|field| RequestId::from_proxy(field.as_bytes()));
-    id.filter(|_| fields.next().is_none())
+    match Field::of(headers, &X_REQUEST_ID) {
+        Field::One(field) => RequestId::from_proxy(field.as_bytes()),
+        Field::Absent | Field::Several => None,
+    }
 }
 
-/// At most one `Authorization` field, made of visible characters and single spaces.
+/// At most one `Authorization` field, made of visible characters and spaces.
 fn authorization(parts: &Parts) -> Result<(), &'static str> {
-    let mut fields = parts.headers.get_all(header::AUTHORIZATION).iter();
-    let Some(field) = fields.next() else { return Ok(()) };
-    if fields.next().is_some() {
-        return Err("authorization-repeated");
-    }
-    if field.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte)) {
-        Ok(())
-    } else {
-        Err("authorization-characters")
+    match Field::of(&parts.headers, &header::AUTHORIZATION) {
+        Field::Absent => Ok(()),
+        Field::One(field) if field.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte)) => Ok(()),
+        Field::One(_) => Err("authorization-characters"),
+        Field::Several => Err("authorization-repeated"),
     }
 }
 

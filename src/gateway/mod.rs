@@ -20,6 +20,7 @@ mod ending;
 mod endpoints;
 mod exchange_refresh;
 pub mod explain;
+mod field;
 pub mod form;
 mod forward;
 mod forward_auth;
