@@ -115,7 +115,7 @@ pub fn explain(settings: &Settings, question: &Question, supposed: Option<&Suppo
     let table = RuleTable::new(route);
     let requirements = table.requirements(route, method, &path);
     contest(&mut told, index, &table, &requirements, method, &path);
-    demands(&mut told, settings, route, &requirements, method);
+    demands(&mut told, settings, route, &requirements, method, &path);
     let request = person::Request { settings, route, requirements: &requirements, host: &address.host };
     person::anonymous(&mut told, &request, method);
     match supposed {
@@ -198,6 +198,7 @@ fn demands(
     route: &RouteSettings,
     requirements: &Requirements<'_>,
     method: &Method,
+    path: &CanonicalPath,
 ) {
     let Requirements { public, api, anonymous, access, step_up, .. } = *requirements;
     if public {
@@ -223,6 +224,9 @@ fn demands(
     }
     if cross_site::is_unsafe(method) {
         let origin = settings.public_url.origin_of(&route.host);
-        told.say("cross-site", format!("a {method} with a session must come from a page of {origin}"));
+        let listed = route.cross_site.as_ref();
+        let listed = listed.filter(|listed| listed.paths.iter().any(|path_of| path_of.matches(method, path.as_str())));
+        let siblings = listed.map(|listed| format!(" or {}", listed.origins.join(", "))).unwrap_or_default();
+        told.say("cross-site", format!("a {method} with a session must come from a page of {origin}{siblings}"));
     }
 }

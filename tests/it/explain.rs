@@ -31,6 +31,9 @@ anonymous = "deny"
 [[upstream.rule]]
 path = "/money"
 step_up = { acr = "urn:example:gold", max_age = "15m" }
+[upstream.cross_site]
+origins = ["https://shop.example.com"]
+paths = ["/cart/**"]
 [upstream.headers]
 x-user = "{claims.subject}"
 x-roles = "{claims.groups}"
@@ -103,6 +106,13 @@ async fn it_names_upstream_rule_and_runners_up_and_what_nobody_gets() {
                 "           not /admin/** (upstream[0].rule[0]): it names no method",
                 "cross-site a PUT with a session must come from a page of https://wiki.example.com",
                 "nobody     401 anonymous-denied, and no login begins",
+            ],
+        ),
+        (
+            "POST",
+            "/cart/1",
+            &[
+                "cross-site a POST with a session must come from a page of https://wiki.example.com or https://shop.example.com",
             ],
         ),
         ("GET", "/api/x", &["rule       none: the keys of upstream[0] itself", "api        yes: never a redirect"]),
@@ -250,7 +260,8 @@ async fn nobody_is_asked_and_nothing_is_started() {
     let folder = Folder::new();
     let here = CONFIGURATION
         .replace("https://id.example.com", provider.issuer())
-        .replace("https://wiki.example.com", "http://localhost:18085");
+        .replace("https://wiki.example.com", "http://localhost:18085")
+        .replace("https://shop.example.com", "http://shop.localhost:18085");
     folder.write("here.toml", &here);
     let ran = folder.explain(&["GET", "/", "--config", "here.toml"]).await;
     assert_eq!(ran.code, 0, "{}", ran.error);
