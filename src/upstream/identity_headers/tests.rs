@@ -1,22 +1,13 @@
 use super::*;
 use serde_json::json;
 
-use crate::claims::{Claims, Identity};
+use crate::claims::Identity;
 use crate::secret::AccessToken;
 
 const REQUEST: RequestValues<'_> = RequestValues { id: "r-1", host: "wiki.example.com" };
 
 fn alice() -> Identity {
-    let serde_json::Value::Object(members) = json!({"note": "fine"}) else { unreachable!() };
-    Identity {
-        issuer: "https://id.example".into(),
-        subject: "s-1".into(),
-        username: Some("alice".into()),
-        groups: Some(vec!["staff".into(), "admins".into()]),
-        email: None,
-        email_verified: false,
-        claims: Claims::new(members),
-    }
+    crate::upstream::tests::alice(json!({"note": "fine"}))
 }
 
 fn headers(templates: &[(&str, HeaderTemplate)]) -> IdentityHeaders {

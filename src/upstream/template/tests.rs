@@ -1,25 +1,11 @@
 use super::value::{CLAIM_LIMIT, ITEM_LIMIT};
 use super::*;
-use crate::claims::Identity;
 use crate::clock::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::claims::Claims;
 use crate::secret::{AccessToken, RawIdToken};
-
-fn identity(claims: Value) -> Identity {
-    let Value::Object(members) = claims else { unreachable!() };
-    Identity {
-        issuer: "https://id.example".into(),
-        subject: "s-1".into(),
-        username: Some("alice".into()),
-        groups: Some(vec!["staff".into(), "admins".into()]),
-        email: None,
-        email_verified: false,
-        claims: Claims::new(members),
-    }
-}
+use crate::upstream::tests::alice as identity;
 
 fn render_as(template: &str, principal: &Principal<'_>) -> Result<Option<String>, UnusableValue> {
     let request = RequestValues { id: "r-1", host: "wiki.example.com" };

@@ -81,6 +81,20 @@ impl SessionGuard for Session {
     }
 }
 
+/// Alice, with these claims besides.
+pub(in crate::upstream) fn alice(claims: serde_json::Value) -> Identity {
+    let serde_json::Value::Object(members) = claims else { unreachable!() };
+    Identity {
+        issuer: "https://id.example".into(),
+        subject: "s-1".into(),
+        username: Some("alice".into()),
+        groups: Some(vec!["staff".into(), "admins".into()]),
+        email: None,
+        email_verified: false,
+        claims: Claims::new(members),
+    }
+}
+
 /// Who the requests of a test come from.
 #[derive(Clone, Default)]
 struct Visitor {
@@ -91,17 +105,7 @@ struct Visitor {
 
 impl Visitor {
     fn alice() -> Self {
-        let serde_json::Value::Object(members) = serde_json::json!({"note": "fine"}) else { unreachable!() };
-        let identity = Identity {
-            issuer: "https://id.example".into(),
-            subject: "s-1".into(),
-            username: Some("alice".into()),
-            groups: None,
-            email: None,
-            email_verified: false,
-            claims: Claims::new(members),
-        };
-        Self { identity: Some(identity), ..Self::default() }
+        Self { identity: Some(alice(serde_json::json!({"note": "fine"}))), ..Self::default() }
     }
 
     fn with(session: &Arc<Session>) -> Self {
