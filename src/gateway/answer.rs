@@ -9,7 +9,7 @@ use http_body::Body as _;
 
 use super::audience::Audience;
 use super::body::Body;
-use super::code::Code;
+use super::code::{Code, Description};
 use super::endpoints;
 use super::ingress::{Ingress, Refused};
 use super::method::method_in_logs;
@@ -240,10 +240,11 @@ impl Gateway {
 
 /// The line that says why a request was refused, as severe as its code.
 fn refused(code: Code, detail: &'static str, request_id: &str) {
-    let (code, level) = (code.as_str(), code.description().level);
+    let Description { level, blame, .. } = code.description();
+    let (code, blame) = (code.as_str(), blame.as_str());
     macro_rules! line {
         ($level:expr) => {
-            tracing::event!($level, event = "request.refused", code, detail, request_id)
+            tracing::event!($level, event = "request.refused", code, blame, detail, request_id)
         };
     }
     match level {

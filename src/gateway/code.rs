@@ -16,6 +16,19 @@ pub enum Blame {
     Gateway,
 }
 
+impl Blame {
+    /// The word for it in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserAgent => "user-agent",
+            Self::Provider => "provider",
+            Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 /// What a person is told, and what a log and a status line say.
 #[derive(Clone, Copy, Debug)]
 pub struct Description {

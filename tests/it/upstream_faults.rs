@@ -31,6 +31,7 @@ async fn answered(stage: &Stage, status: u16, code: &str) {
     assert_eq!((document["code"].as_str(), document["status"].as_u64()), (Some(code), Some(status.into())));
     assert_eq!(document["request_id"].as_str(), problem.header("x-request-id"));
     assert_eq!(stage.gateway.log.lines_with(&["upstream.error", code]), 3);
+    assert_eq!(stage.gateway.log.lines_with(&["request.refused", code, "\"blame\":\"upstream\""]), 3);
 }
 
 #[tokio::test]
