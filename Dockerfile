@@ -7,7 +7,8 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 # Naming the target keeps the flag away from build scripts and procedural macros, which cannot be linked statically.
 # glibc, not musl: since 2.34 it resolves names without loading libraries, and its allocator is the faster one.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# getrandom looks its system call up at run time by default, which a static binary cannot; it would read /dev/urandom.
+ENV RUSTFLAGS="-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\""
 # Only what the binary is made of: a changed test or page builds nothing anew.
 COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src src

@@ -17,6 +17,8 @@ fn the_image_is_the_binary_alone_and_runs_as_nobody() {
     let dockerfile = std::fs::read_to_string(project().join("Dockerfile")).unwrap();
     let (build, image) = dockerfile.split_once("\nFROM scratch\n").unwrap();
     assert!(build.contains("target-feature=+crt-static") && build.contains("--locked"), "{build}");
+    // Without it a static binary wants /dev/urandom.
+    assert!(build.contains(r#"--cfg getrandom_backend=\"linux_getrandom\""#), "{build}");
     let has = |line: &str| assert!(image.lines().any(|there| there == line), "{line} in {image}");
     has("USER 65532:65532");
     has("ENTRYPOINT [\"/vestibule\"]");
