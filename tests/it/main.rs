@@ -32,6 +32,7 @@ mod finished_login;
 mod forged_tokens;
 mod forward_auth;
 mod forward_auth_recipes;
+mod forward_auth_refused;
 mod forwarding;
 mod generated;
 mod groups_overage;

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "the actors are whole; not every one of their abilities is in use at any time")]
 
 pub mod asked;
+pub mod asking_proxy;
 pub mod behaviour;
 pub mod browser;
 pub mod by_hand;
