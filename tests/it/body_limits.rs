@@ -146,8 +146,11 @@ async fn a_sender_that_waits_for_the_application_is_not_slow() {
     let mut pending = Vec::new();
     patiently("the head", Received::read(&mut stream, &mut pending)).await.unwrap();
     let application = async {
-        // More than all buffers on the way can hold is coming; for longer than the grace nothing of it is read.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // More than all buffers on the way can hold is coming, and nothing of it is read for longer than the grace: until
+        // that of somebody who came later and sends nothing is over.
+        let mut silent = RawConnection::open(gateway.address).await;
+        silent.send(head("POST /public/y HTTP/1.1", &["Content-Length: 10"])).await;
+        assert_eq!(silent.response().await.unwrap().status, 408);
         let mut read = pending.len();
         let mut buffer = vec![0; 1 << 16];
         while read < LENGTH {
