@@ -298,8 +298,9 @@ impl Upstream {
                     }
                     deadline.set(tokio::time::sleep(self.timeouts.response_header));
                 }
-                // An upload that goes on for longer than its session is cut; what has been sent gets its answer.
-                () = tokio::time::sleep(SESSION_LOOK), if guard.is_some() && exchange.is_uploading() => {
+                // An upload that goes on for longer than its session is cut; what has been sent gets its answer. The timer is
+                // made only for uploads: `select!` makes what it does not wait for, too.
+                () = async { tokio::time::sleep(SESSION_LOOK).await }, if guard.is_some() && exchange.is_uploading() => {
                     if exchange.is_uploading() && has_ended() {
                         return Err(UpstreamError::SessionEnded);
                     }
