@@ -44,7 +44,7 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
             };
             results.push(OnlineResult { subject, problem });
         }
-        for route in settings.routes.into_iter().filter(|route| !route.forward_auth) {
+        for route in settings.routes.into_iter().filter(|route| !route.forward_auth()) {
             let subject = format!("upstream {} at {}", route.upstream.name, shown(&route.upstream.target));
             let problem = connect(&route.upstream.target, route.upstream.timeouts.connect).await;
             results.push(OnlineResult { subject, problem });

@@ -54,7 +54,6 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let access = access(&section, around.providers.get(provider));
     let path_policy = path_policy(&section);
     let tls = tls(&section, target.as_ref());
-    let forward_auth = target == Some(Target::Elsewhere);
     let upstream = UpstreamSettings {
         name: name(&section, index),
         // What is missing has been reported, so that this empty one never leaves the reader.
@@ -83,7 +82,6 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         public,
         api,
         cross_site,
-        forward_auth,
         rules,
         path_policy,
         upstream,

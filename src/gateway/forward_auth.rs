@@ -17,7 +17,6 @@ use super::authenticate;
 use super::authorize::{self, Permit};
 use super::body::Body;
 use super::code::Code;
-use super::endpoints;
 use super::forward;
 use super::ingress::{Inbound, Ingress};
 use super::query::Query;
@@ -82,7 +81,7 @@ impl Gateway {
             return answer;
         }
         let route = match self.routes.route(asked) {
-            Routed::Upstream(route) if route.settings.forward_auth => route,
+            Routed::Upstream(route) if route.settings.forward_auth() => route,
             // Our own endpoints and what we proxy ourselves are nothing to ask about: a yes would open a way around.
             Routed::Upstream(_) | Routed::Endpoint(_) | Routed::Nowhere => {
                 let refusal = Refusal::of(Code::ForwardAuthNoUpstream);
@@ -95,17 +94,13 @@ impl Gateway {
         let authentication = authenticate::authenticate(self, asked, headers, &requirements).await?;
         let permit = match authorize::authorize(self, asked, headers, &route, &requirements, authentication).await {
             Ok(permit) => permit,
-            Err(refusal) if refusal.login && redirects(ingress, headers, rest)? => {
-                let return_to = self.return_to_here(asked);
-                return match (asked.audience, &refusal.step_up) {
-                    (Audience::Navigation, Some(wanted)) => {
-                        endpoints::begin_step_up(self, asked, headers, return_to, &[], wanted)
-                    }
-                    (Audience::Navigation, None) => endpoints::begin_login(self, asked, headers, return_to, &[]),
+            Err(refusal) => {
+                let wanted = refusal.login && redirects(ingress, headers, rest)?;
+                return match asked.audience {
+                    Audience::Navigation if wanted => self.send_to_login(asked, headers, &refusal),
                     _ => Err(refusal),
                 };
             }
-            Err(refusal) => return Err(refusal),
         };
         answered.session = permit.session().cloned();
         allowed(self, asked, &permit, headers)

@@ -84,7 +84,7 @@ impl Gateway {
                     .map(|response| response.map(Body::from))
             }
             // Another proxy carries its requests; whoever comes here instead would be let in by nobody.
-            Routed::Upstream(route) if route.settings.forward_auth => Err(Refusal::of(code::Code::NotFound)),
+            Routed::Upstream(route) if route.settings.forward_auth() => Err(Refusal::of(code::Code::NotFound)),
             Routed::Upstream(route) => self.proxy(&ingress, inbound, route, &mut answered).await,
         };
         self.answer(&ingress, response, &answered, started)

@@ -11,7 +11,7 @@ use crate::provider::settings::ProviderSettings;
 use crate::server::settings::ListenSettings;
 use crate::session::settings::SessionSettings;
 use crate::telemetry::settings::LogSettings;
-use crate::upstream::settings::UpstreamSettings;
+use crate::upstream::settings::{Target, UpstreamSettings};
 
 use super::canonical_path::PathPolicy;
 use super::pattern::Pattern;
@@ -83,8 +83,6 @@ pub struct RouteSettings {
     pub public: Vec<Pattern>,
     /// Answered with 401, never with a redirect.
     pub api: Vec<Pattern>,
-    /// Another proxy carries the requests and only asks about them.
-    pub forward_auth: bool,
     /// Sibling hosts that the cross-site check lets through.
     pub cross_site: Option<CrossSiteSettings>,
     /// What is different for some of its paths and methods.
@@ -93,6 +91,14 @@ pub struct RouteSettings {
     pub path_policy: PathPolicy,
     /// The application itself.
     pub upstream: UpstreamSettings,
+}
+
+impl RouteSettings {
+    /// Whether another proxy carries the requests and only asks about them.
+    #[must_use]
+    pub const fn forward_auth(&self) -> bool {
+        matches!(self.upstream.target, Target::Elsewhere)
+    }
 }
 
 /// The cookies of `[session]`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response};
+use http::{HeaderMap, Method, Response};
 
 use super::address_rate::AddressRate;
 use super::audience::Audience;
@@ -329,19 +329,26 @@ impl Gateway {
         refusal: Refusal,
     ) -> Result<Response<Bytes>, Refusal> {
         match ingress.audience {
-            Audience::Navigation if refusal.login => {
-                let return_to = self.return_to_here(ingress);
-                let headers = &inbound.parts.headers;
-                match &refusal.step_up {
-                    Some(wanted) => endpoints::begin_step_up(self, ingress, headers, return_to, &[], wanted),
-                    None => endpoints::begin_login(self, ingress, headers, return_to, &[]),
-                }
-            }
+            Audience::Navigation if refusal.login => self.send_to_login(ingress, &inbound.parts.headers, &refusal),
             // What was typed into the form goes back into the page, so that it is not lost with the session.
             Audience::Form | Audience::Frame if ingress.method == Method::POST && refusal.keeps_a_form() => {
                 Err(refusal.with_form(form::fields(inbound).await))
             }
             _ => Err(refusal),
+        }
+    }
+
+    /// Begins the login, or the step-up, that a refusal asks for; it comes back to where the request was going.
+    pub(super) fn send_to_login(
+        self: &Arc<Self>,
+        ingress: &Ingress,
+        headers: &HeaderMap,
+        refusal: &Refusal,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let return_to = self.return_to_here(ingress);
+        match &refusal.step_up {
+            Some(wanted) => endpoints::begin_step_up(self, ingress, headers, return_to, &[], wanted),
+            None => endpoints::begin_login(self, ingress, headers, return_to, &[]),
         }
     }
 

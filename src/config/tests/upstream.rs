@@ -247,8 +247,8 @@ fn fa_01_forward_auth_needs_somebody_who_may_ask_and_no_target() {
     };
     let trusted = "trusted_proxies = [\"10.0.0.0/8\"]";
     let route = |text: &str| good(text).settings.routes.remove(0);
-    assert!(route(&whole(trusted, "forward_auth = true")).forward_auth);
-    assert!(!route(&whole(trusted, "target = \"http://127.0.0.1:3000\"\nforward_auth = false")).forward_auth);
+    assert!(route(&whole(trusted, "forward_auth = true")).forward_auth());
+    assert!(!route(&whole(trusted, "target = \"http://127.0.0.1:3000\"\nforward_auth = false")).forward_auth());
     refused(&whole("", "forward_auth = true"), "nobody may ask about this upstream");
     refused(&whole("trusted_proxies = []", "forward_auth = true"), "nobody may ask about this upstream");
     for line in [

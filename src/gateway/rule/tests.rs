@@ -17,7 +17,6 @@ fn route(public: &[&str], rules: Vec<RuleSettings>) -> RouteSettings {
         public: public.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
         api: vec![Pattern::parse("/api/**").unwrap()],
         cross_site: None,
-        forward_auth: false,
         rules,
         path_policy: PathPolicy::Strict,
         upstream: UpstreamSettings {
