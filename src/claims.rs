@@ -103,14 +103,15 @@ pub struct Identity {
 
 impl Identity {
     /// A claim by the name that rules and header templates use: `subject`, `username`, `groups` and `email` are the
-    /// mapped ones and win over a claim of that name; any other name is the provider's.
+    /// mapped ones and win over a claim of that name; any other name is the provider's. An address is one that the
+    /// provider vouches for.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<Value> {
         match name {
             "subject" => Some(Value::String(self.subject.clone())),
             "username" => self.username.clone().map(Value::String),
             "groups" => self.groups.clone().map(Value::from),
-            "email" => self.email.clone().map(Value::String),
+            "email" => self.verified_email().map(Value::from),
             _ => self.claims.lookup(name).cloned(),
         }
     }

@@ -30,8 +30,13 @@ pub fn findings<'a>(access: &'a Access, identity: &Identity, mapping: &ClaimsMap
 
 fn add<'a>(findings: &mut Vec<Finding<'a>>, depth: usize, access: &'a Access, person: Person<'_>) {
     let found = match access {
-        Access::Contains { claim, .. } | Access::Equals { claim, .. } => person.identity.value(claim),
-        Access::EmailDomain(_) => person.identity.value("email"),
+        Access::Contains { claim, .. } | Access::Equals { claim, .. } if claim != "email" => {
+            person.identity.value(claim)
+        }
+        // Shown even if nobody vouches for it, which the verdict says.
+        Access::Contains { .. } | Access::Equals { .. } | Access::EmailDomain(_) => {
+            person.identity.email.clone().map(Value::String)
+        }
         Access::Anyone | Access::All(_) | Access::Any(_) | Access::Not(_) => None,
     };
     findings.push(Finding { depth, access, verdict: verdict(access, person), found });

@@ -71,11 +71,7 @@ impl IdentityAssertion {
         let now = self.clock.now();
         let mut claims = Map::new();
         for name in self.claims.iter().filter(|name| !REGISTERED_CLAIMS.contains(&name.as_str())) {
-            let value = match name.as_str() {
-                "email" => identity.verified_email().map(Value::from),
-                _ => identity.value(name),
-            };
-            if let Some(value) = value {
+            if let Some(value) = identity.value(name) {
                 claims.insert(name.clone(), value);
             }
         }
