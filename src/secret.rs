@@ -115,6 +115,10 @@ secret_string! {
     BasicPassword
 }
 secret_string! {
+    /// The password of the session store.
+    StorePassword
+}
+secret_string! {
     /// An authorization code (RFC 6749 §1.3.1); moved into the one token request that spends it.
     AuthorizationCode
 }

@@ -36,6 +36,7 @@ pub fn sessions(store: &Arc<dyn SessionStore>, clock: &Arc<dyn Clock>, key: u8) 
         store: StoreSettings::Memory { max_sessions: 4_000_000 },
         lifetime: LIFETIME,
         idle_timeout: Duration::from_secs(3600),
+        outage_grace: Duration::from_secs(60),
         keys: vec![SealingKey::new([key; 32])],
         max_sessions_per_subject: 20,
     };

@@ -159,6 +159,7 @@ fn sessions() -> (Arc<Sessions>, Arc<MemoryStore>) {
         store: StoreSettings::Memory { max_sessions: 8 },
         lifetime: 10 * HOUR,
         idle_timeout: HOUR,
+        outage_grace: Duration::from_secs(60),
         keys: keys(),
         max_sessions_per_subject: 8,
     };

@@ -33,8 +33,9 @@ keys! {
     AUDIT "log.audit" ["file"] []
     PAGES "pages" ["name" "contact"] []
     SESSION "session"
-        ["store" "max_sessions" "lifetime" "idle_timeout" "keys" "cookie" "max_sessions_per_subject"]
-        ["store_username" "store_password" "store_tls" "outage_grace"]
+        ["store" "max_sessions" "lifetime" "idle_timeout" "keys" "cookie" "max_sessions_per_subject"
+         "outage_grace"]
+        ["store_username" "store_password" "store_tls"]
     SESSION_KEY "session.keys" ["id" "file" "env"] []
     COOKIE "session.cookie" ["same_site" "persistent"] []
     PROVIDER "provider"

@@ -13,6 +13,7 @@ use super::session_keys::session_keys;
 
 const LIFETIME: Duration = Duration::from_secs(10 * 3600);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const OUTAGE_GRACE: Duration = Duration::from_secs(60);
 const MAX_SESSIONS: usize = 100_000;
 const MAX_SESSIONS_PER_SUBJECT: usize = 20;
 
@@ -24,6 +25,7 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
             store,
             lifetime: LIFETIME,
             idle_timeout: IDLE_TIMEOUT,
+            outage_grace: OUTAGE_GRACE,
             keys: Vec::new(),
             max_sessions_per_subject: MAX_SESSIONS_PER_SUBJECT,
         };
@@ -44,6 +46,7 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
         store: StoreSettings::Memory { max_sessions: section.count("max_sessions", MAX_SESSIONS, 100_000_000) },
         lifetime,
         idle_timeout,
+        outage_grace: section.duration_or_zero("outage_grace", OUTAGE_GRACE),
         keys: keys(section),
         max_sessions_per_subject: section.count("max_sessions_per_subject", MAX_SESSIONS_PER_SUBJECT, 1_000),
     };

@@ -1,6 +1,7 @@
 //! One flight of a refresh, from the lease to the write-back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ending::session_end;
 use super::refresh::{PATIENCE, Refresher};
@@ -24,6 +25,9 @@ pub(super) enum Landing {
     Without(Arc<OpenedSession>),
 }
 
+/// How long an announcement is relied on before the store is looked at again.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 const ENDED: Landing = Landing::Ended("session-ended");
 
 impl Refresher {
@@ -34,9 +38,11 @@ impl Refresher {
         grant: GrantId,
     ) -> Landing {
         let Some(held) = session.grant(grant) else { return Landing::Without(Arc::clone(session)) };
+        // Counted before: whoever has the lease may give it back at once.
+        let releases = session.lease_releases();
         let lease = match self.sessions.take_lease(session, held).await {
             Ok(Some(lease)) => lease,
-            Ok(None) => return self.wait_for_another_replica(session, grant).await,
+            Ok(None) => return self.wait_for_another_replica(session, grant, releases).await,
             // Without the store nothing is spent; the access token serves while it lives.
             Err(_) => return Landing::Unavailable,
         };
@@ -198,11 +204,14 @@ impl Refresher {
         }
     }
 
-    /// Another replica holds the lease: its result shows in the store.
-    async fn wait_for_another_replica(&self, session: &Arc<OpenedSession>, id: GrantId) -> Landing {
+    /// Another replica holds the lease: its result shows in the store. We are told of it; that the store is looked at now
+    /// and then as well is for announcements that are lost.
+    async fn wait_for_another_replica(&self, session: &Arc<OpenedSession>, id: GrantId, releases: u64) -> Landing {
         let moved = async {
             let mut seen = Arc::clone(session);
             loop {
+                // Asked first: what is given back after it is seen by the next look.
+                let given_back = session.lease_releases() != releases;
                 match self.sessions.reload(&seen).await {
                     Ok(Some(newer)) if generation(&newer, id) != generation(session, id) => {
                         return Landing::Fresh(newer);
@@ -211,7 +220,11 @@ impl Refresher {
                     Ok(None) => return ENDED,
                     Err(_) => return Landing::Unavailable,
                 }
-                seen.superseded().await;
+                if given_back {
+                    // The refresh there has come to nothing; we do not all try one after the other.
+                    return Landing::Unavailable;
+                }
+                let _ = tokio::time::timeout(SECOND_LOOK, seen.superseded(releases)).await;
             }
         };
         tokio::time::timeout(PATIENCE, moved).await.unwrap_or(Landing::Unavailable)

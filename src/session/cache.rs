@@ -67,13 +67,14 @@ impl SessionCache {
         self.entries.remove(key);
     }
 
-    pub(super) fn clear(&self) {
-        self.entries.clear();
-    }
-
     /// Lets go of everything that `keep` does not want.
     pub(super) fn retain(&self, keep: impl Fn(&Arc<OpenedSession>) -> bool) {
         self.entries.retain(|_, session| keep(session));
+    }
+
+    #[cfg(test)]
+    pub(super) fn clear(&self) {
+        self.entries.clear();
     }
 
     #[cfg(test)]

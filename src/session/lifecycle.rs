@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use self::confirm::Hearing;
 use super::cache::{CacheKey, DEFAULT_CAPACITY, SessionCache};
 use super::error::{EndReason, SessionError};
 use super::key_ring::{KeyRing, RingKey};
@@ -26,6 +27,7 @@ use crate::entropy::Entropy;
 use crate::origin::Host;
 
 mod begin;
+mod confirm;
 mod end;
 mod open;
 mod renew;
@@ -35,6 +37,7 @@ mod supersede;
 mod watch;
 
 pub use begin::{Begun, NewSession};
+pub(super) use confirm::stamp;
 pub use end::{EndedSession, SessionSummary};
 pub use open::Opened;
 pub use save::{Lease, SaveError, Saved};
@@ -76,6 +79,7 @@ pub struct Sessions {
     store: Arc<dyn SessionStore>,
     cache: SessionCache,
     registry: Arc<Registry>,
+    hearing: Hearing,
     /// Past a limit, and not told of yet.
     passed: Mutex<Vec<PassedSession>>,
 }
@@ -111,6 +115,7 @@ impl Sessions {
             store,
             cache: SessionCache::new(DEFAULT_CAPACITY),
             registry: Registry::new(),
+            hearing: Hearing::default(),
             passed: Mutex::default(),
         }))
     }
@@ -162,12 +167,21 @@ impl Sessions {
     /// Follows what happens to sessions, on this replica and others, and lets go of what is no longer so. Runs until it
     /// is dropped.
     pub async fn run(self: Arc<Self>) {
-        let mut changes = self.store.changes();
+        let (mut changes, mut state) = (self.store.changes(), self.store.state());
+        let mut told = true;
+        self.hear(*state.borrow_and_update());
         loop {
-            match changes.recv().await {
-                Ok(change) => self.apply(change),
-                Err(RecvError::Lagged(_)) => self.look_again().await,
-                Err(RecvError::Closed) => return,
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(change) => self.apply(change),
+                    Err(RecvError::Lagged(_)) => self.missed_some(),
+                    Err(RecvError::Closed) => return,
+                },
+                // A store that says nothing more about itself has said its last word.
+                changed = state.changed(), if told => match changed {
+                    Ok(()) => self.hear(*state.borrow_and_update()),
+                    Err(_) => told = false,
+                },
             }
         }
     }
@@ -176,27 +190,13 @@ impl Sessions {
         let Some(liveness) = self.registry.find(&change.key) else { return };
         match change.kind {
             ChangeKind::Changed { generation } => liveness.advance(generation),
+            ChangeKind::LeaseReleased => liveness.lease_released(),
             ChangeKind::Removed => {
                 liveness.end();
                 if let Some(key) = liveness.cache_key() {
                     self.cache.remove(key);
                 }
             }
-        }
-    }
-
-    /// Some changes were missed: nothing in the cache is believed, and whoever holds a session is told what became of
-    /// it.
-    async fn look_again(&self) {
-        self.cache.clear();
-        for key in self.registry.held() {
-            // A store that is away has ended nobody's session.
-            let Ok(stored) = self.store.load(key).await else { continue };
-            let kind = match stored {
-                Some(stored) => ChangeKind::Changed { generation: stored.sealed.generation },
-                None => ChangeKind::Removed,
-            };
-            self.apply(Change { key, kind });
         }
     }
 
@@ -211,8 +211,9 @@ impl Sessions {
                     unused.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(session));
                     return false;
                 }
-                Judgement::Live => return true,
-                Judgement::AskStore => return false,
+                Judgement::Live | Judgement::Unconfirmed => return true,
+                // What has been written anew serves while the store is away.
+                Judgement::AskStore => return !session.has_ended(),
             };
             ended.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(session), end));
             false
@@ -250,6 +251,7 @@ impl Sessions {
             Verdict::Idle => Judgement::AskStoreAboutUse,
             Verdict::Live if monotonic >= session.absolute_at => Judgement::AskStore,
             Verdict::Live if liveness.unused_for(monotonic) >= rules.idle => Judgement::AskStoreAboutUse,
+            Verdict::Live if !self.hears_of(session, monotonic) => Judgement::Unconfirmed,
             Verdict::Live => Judgement::Live,
         }
     }
@@ -313,6 +315,8 @@ enum Judgement {
     NotAdmitted(NotAdmitted),
     AskStore,
     AskStoreAboutUse,
+    /// Nothing speaks against it, but what others have done to it may not have been heard.
+    Unconfirmed,
 }
 
 /// The key under which the session of this cookie is kept open.

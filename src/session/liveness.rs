@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::cache::CacheKey;
+use super::lifecycle::stamp;
 use super::opened::OpenedSession;
 use super::ticket::StoreKey;
 use crate::clock::Timestamp;
@@ -32,6 +33,12 @@ pub(super) struct Liveness {
     last_touch: AtomicU64,
     /// When that was on the clock nobody can set.
     touched_at: AtomicU64,
+    /// When the store was last asked and had it, as a [`stamp`]; what it says was so then.
+    read_at: AtomicU64,
+    /// When somebody last set out to ask.
+    asked_at: AtomicU64,
+    /// Counts the leases on its grants that were given back, on any replica.
+    lease_releases: AtomicU64,
     changed: Notify,
     /// The session that has stepped up from this one, where this process made it.
     successor: OnceLock<Arc<OpenedSession>>,
@@ -63,6 +70,32 @@ impl Liveness {
         if self.newest_generation.fetch_max(generation, Ordering::AcqRel) < generation {
             self.changed.notify_waiters();
         }
+    }
+
+    /// The store had it when it was asked at this time.
+    pub(super) fn note_read(&self, monotonic: Duration) {
+        self.read_at.fetch_max(stamp(monotonic), Ordering::AcqRel);
+    }
+
+    pub(super) fn read_at(&self) -> u64 {
+        self.read_at.load(Ordering::Acquire)
+    }
+
+    /// Whether the store may be asked now: by one of those who want to, and not within `pause` of the last time.
+    pub(super) fn may_ask(&self, monotonic: Duration, pause: Duration) -> bool {
+        let (now, before) = (stamp(monotonic), self.asked_at.load(Ordering::Acquire));
+        (before == 0 || u128::from(now.saturating_sub(before)) >= pause.as_millis())
+            && self.asked_at.compare_exchange(before, now, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Somebody has given back a lease on one of its grants.
+    pub(super) fn lease_released(&self) {
+        self.lease_releases.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn lease_releases(&self) -> u64 {
+        self.lease_releases.load(Ordering::Acquire)
     }
 
     /// Tells those who hold the session for longer than a request which one goes on in its place.
@@ -165,6 +198,9 @@ impl Registry {
             newest_generation: AtomicU64::new(0),
             last_touch: AtomicU64::new(0),
             touched_at: AtomicU64::new(0),
+            read_at: AtomicU64::new(0),
+            asked_at: AtomicU64::new(0),
+            lease_releases: AtomicU64::new(0),
             changed: Notify::new(),
             successor: OnceLock::new(),
             registry: Arc::clone(self),

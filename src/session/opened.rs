@@ -178,14 +178,21 @@ impl OpenedSession {
         !self.has_ended() && self.generation >= self.identified.liveness.newest_generation()
     }
 
-    /// Waits until it is no longer current: what those do who wait for another's refresh, within a deadline of theirs.
-    pub async fn superseded(&self) {
+    /// How many leases on its grants have been given back so far, on any replica, as far as this process knows.
+    #[must_use]
+    pub fn lease_releases(&self) -> u64 {
+        self.identified.liveness.lease_releases()
+    }
+
+    /// Waits until it is no longer current, or more leases have been given back than `releases`: what those do who wait
+    /// for another's refresh, within a deadline of theirs.
+    pub async fn superseded(&self, releases: u64) {
         loop {
             let changed = self.identified.liveness.changes().notified();
             tokio::pin!(changed);
             // Registered before the look, so that a change in between wakes us.
             changed.as_mut().enable();
-            if !self.is_current() {
+            if !self.is_current() || self.lease_releases() != releases {
                 return;
             }
             changed.await;

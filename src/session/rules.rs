@@ -25,6 +25,8 @@ pub struct RegisteredClient {
 pub struct SessionRules {
     pub(super) lifetime: Duration,
     pub(super) idle: Duration,
+    /// How long an opened session goes on when the store cannot be read.
+    pub(super) outage_grace: Duration,
     pub(super) max_per_subject: usize,
     pub(super) ring: KeyRing,
     /// Counts the editions of a process: a session that was opened under another one is compared with this one.
@@ -50,6 +52,7 @@ impl SessionRules {
         Self {
             lifetime: settings.lifetime,
             idle: settings.idle_timeout,
+            outage_grace: settings.outage_grace,
             max_per_subject: settings.max_sessions_per_subject.max(1),
             ring,
             edition,

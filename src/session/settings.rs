@@ -1,8 +1,12 @@
 //! How sessions are kept and how long they live.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::secret::SealingKey;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::secret::{SealingKey, StorePassword};
 
 /// Where session records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +18,83 @@ pub enum StoreSettings {
     },
 }
 
+/// `HOST:PORT` of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// How the Redis servers stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTopology {
+    /// `redis://HOST:PORT/DATABASE`
+    Single {
+        /// The server.
+        server: ServerAddress,
+        /// Its database.
+        database: u16,
+    },
+    /// `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`
+    Sentinel {
+        /// Those to be asked who the master is.
+        sentinels: Vec<ServerAddress>,
+        /// The name they know it by.
+        master: String,
+    },
+    /// `redis+cluster://HOST:PORT,HOST:PORT`
+    Cluster {
+        /// Those to be asked for the others.
+        seeds: Vec<ServerAddress>,
+    },
+}
+
+/// `redis://…` and its kin, with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where.
+    pub topology: RedisTopology,
+    /// As whom; taken up anew by a reload.
+    pub access: RedisAccess,
+}
+
+/// With what one connects to Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisAccess {
+    /// The user of the access control list; without one, the default user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Arc<StorePassword>>,
+    /// TLS; `None` for the schemes without it.
+    pub tls: Option<StoreTls>,
+}
+
+/// `[session.store_tls]`
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct StoreTls {
+    /// Certificates of `ca_file`; when there are any, they alone are trusted.
+    pub ca_certificates: Vec<CertificateDer<'static>>,
+    /// Our own certificate and its key.
+    pub identity: Option<Arc<ClientIdentity>>,
+}
+
+impl fmt::Debug for StoreTls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StoreTls").field("identity", &self.identity.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A certificate that shows who we are, and the key that proves it.
+#[derive(PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate, then those between it and its authority.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key.
+    pub key: PrivateKeyDer<'static>,
+}
+
 /// The `[session]` section.
 #[derive(Debug)]
 pub struct SessionSettings {
@@ -23,6 +104,8 @@ pub struct SessionSettings {
     pub lifetime: Duration,
     /// A session ends this long after its last use.
     pub idle_timeout: Duration,
+    /// How long an opened session goes on when the store cannot be read; zero for not at all.
+    pub outage_grace: Duration,
     /// The first seals, all open. Never empty: one is made at start when none is configured.
     pub keys: Vec<SealingKey>,
     /// Per subject and host; the oldest own one makes room.

@@ -105,6 +105,7 @@ impl Sessions {
         let identified = Arc::new(self.identify(&rules, ticket, &new.host));
         identified.liveness.remember_cache_key(cache_key(cookie.as_bytes(), &new.host));
         identified.liveness.learn_use(now, now, self.clock.monotonic());
+        identified.liveness.note_read(self.clock.monotonic());
         let sealed = self.seal(&rules, &identified, 1, &content)?;
         let (key, size) = (identified.store_key, sealed.record.len());
 

@@ -33,7 +33,7 @@ impl Sessions {
             return Ok(Opened::None(WhyNot::Malformed));
         }
         let key = cache_key(cookie, host);
-        let mut unused = None;
+        let (mut known, mut unused) = (None, None);
         if let Some(session) = self.cache.find(&key) {
             match self.judge(&session) {
                 Judgement::Live => {
@@ -50,12 +50,17 @@ impl Sessions {
                     self.forget(&session);
                     return Ok(Opened::None(why.why_not()));
                 }
-                Judgement::AskStore => {}
+                Judgement::Unconfirmed => return self.confirm(session, key).await,
+                Judgement::AskStore => known = Some(session),
                 Judgement::AskStoreAboutUse => unused = Some(session),
             }
         }
         // Boxed, so that a warm request does not carry the room a cold one needs.
-        let opened = Box::pin(self.open_cold(host, cookie, key)).await?;
+        let opened = match (Box::pin(self.open_cold(host, cookie, key)).await, known) {
+            // There is a newer version that cannot be read: the one that is known serves within the grace.
+            (Err(_), Some(session)) if self.within_grace(&session) => return Ok(Opened::Live(session)),
+            (opened, _) => opened?,
+        };
         Ok(match (opened, unused) {
             (Opened::None(WhyNot::Missing), Some(session)) => {
                 self.note_passed(&session, EndReason::Idle);
@@ -98,6 +103,7 @@ impl Sessions {
         let liveness = &identified.liveness;
         let mut why = WhyNot::Missing;
         for _ in 0..MAX_READS {
+            let asked = self.clock.monotonic();
             let Some(stored) = self.store.load(identified.store_key).await? else {
                 liveness.end();
                 if let Some(key) = liveness.cache_key() {
@@ -109,6 +115,7 @@ impl Sessions {
                 // Written or ended since it was read: read again.
                 Ok(session) if !session.is_current() => {}
                 Ok(session) => {
+                    liveness.note_read(asked);
                     if let Some(key) = key {
                         liveness.remember_cache_key(key);
                     }

@@ -209,6 +209,7 @@ impl Sessions {
             self.follow_first_key(&rules, &base).await?;
             let sealed = self.seal(&rules, &base.identified, generation, &content)?;
             let size = sealed.record.len();
+            let asked = self.clock.monotonic();
             match self.store.replace(base.store_key(), base.generation, sealed).await? {
                 Replaced::Written => {
                     let written = self.opened(
@@ -219,6 +220,7 @@ impl Sessions {
                         content,
                         size,
                     );
+                    written.identified.liveness.note_read(asked);
                     self.keep(&written);
                     return Ok(Rewritten::Written(written));
                 }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch as channel;
+
 use super::*;
 use crate::origin::Scheme;
 use crate::secret::SealingKey;
@@ -13,12 +15,13 @@ use crate::session::grant::{Grant, GrantId};
 use crate::session::settings::StoreSettings;
 use crate::session::store::memory::MemoryStore;
 use crate::session::store::{
-    IndexKey, Inserted, LeaseOwner, Replaced, SealedSession, StoreError, StoreFuture, StoredSession,
+    IndexKey, Inserted, LeaseOwner, Replaced, SealedSession, StoreError, StoreFuture, StoreState, StoredSession,
 };
 use crate::session::testing::{Counted, TestClock};
 use crate::session::ticket::StoreKey;
 
 mod begin;
+mod confirm;
 mod end;
 mod open;
 mod renew;
@@ -42,6 +45,7 @@ fn settings(keys: &[u8]) -> SessionSettings {
         store: StoreSettings::Memory { max_sessions: 10_000 },
         lifetime: Duration::from_secs(36_000),
         idle_timeout: Duration::from_secs(3_600),
+        outage_grace: Duration::from_secs(60),
         keys: keys.iter().map(|byte| SealingKey::new([*byte; 32])).collect(),
         max_sessions_per_subject: 3,
     }
@@ -62,6 +66,7 @@ struct TestStore {
     before_insert: Mutex<Option<Step>>,
     after_insert: Mutex<Option<Step>>,
     before_replace: Mutex<Option<Step>>,
+    state: channel::Sender<StoreState>,
     /// What `load` gives instead.
     forged: Mutex<Option<StoredSession>>,
     touches: std::sync::atomic::AtomicUsize,
@@ -171,6 +176,10 @@ impl SessionStore for TestStore {
         self.memory.changes()
     }
 
+    fn state(&self) -> channel::Receiver<StoreState> {
+        self.state.subscribe()
+    }
+
     fn sweep(&self) -> StoreFuture<'_, ()> {
         self.memory.sweep()
     }
@@ -204,6 +213,7 @@ impl Scene {
             before_insert: Mutex::default(),
             after_insert: Mutex::default(),
             before_replace: Mutex::default(),
+            state: channel::Sender::new(StoreState::GOOD),
             forged: Mutex::default(),
             touches: std::sync::atomic::AtomicUsize::default(),
             loads: std::sync::atomic::AtomicUsize::default(),
@@ -262,6 +272,22 @@ impl Scene {
 
     async fn begin(&self, subject: &str) -> Begun {
         self.sessions.begin(self.login(subject)).await.unwrap()
+    }
+
+    /// From here on nothing that others do is heard.
+    async fn go_deaf(&self) {
+        let since = self.clock.monotonic();
+        self.store.state.send_replace(StoreState { available: false, deaf_since: Some(since) });
+        settle().await;
+    }
+
+    async fn hear_again(&self) {
+        self.store.state.send_replace(StoreState::GOOD);
+        settle().await;
+    }
+
+    fn set_away(&self, away: bool) {
+        self.store.away.store(away, Ordering::SeqCst);
     }
 
     async fn open(&self, cookie: &str) -> Opened {

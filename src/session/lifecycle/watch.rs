@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::confirm::RECHECK;
 use super::{Judgement, Sessions};
 use crate::session::error::EndReason;
 use crate::session::lifetime::Verdict;
@@ -54,7 +55,7 @@ impl SessionWatch {
     }
 
     /// Returns once the session has ended: removed, or past one of its limits by our clock. A store that is away has
-    /// ended nothing.
+    /// ended nothing until the outage grace is over.
     pub async fn ended(&self) {
         loop {
             let session = self.current();
@@ -91,7 +92,9 @@ impl SessionWatch {
                         return;
                     }
                     Ok(Some(newer)) => *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newer,
-                    Err(_) => tracing::warn!(event = "session.watch-store-away"),
+                    // A revocation that this replica cannot hear of is effective once the grace is over.
+                    Err(_) if !self.sessions.within_grace(&session) => return,
+                    Err(_) => tracing::debug!(event = "session.watch-store-away"),
                 },
             }
             tokio::select! {
@@ -101,8 +104,11 @@ impl SessionWatch {
         }
     }
 
-    /// Until the nearer limit, but never long.
+    /// Until the nearer limit, but never long; while changes may be missed, until the session is to be read again.
     fn pause(&self, session: &OpenedSession) -> Duration {
+        if self.sessions.is_deaf() {
+            return RECHECK;
+        }
         let (now, rules) = (self.sessions.clock.now(), self.sessions.rules.load());
         let idle = session.last_touch().plus(rules.idle).since(now);
         rules.absolute_expiry(session).since(now).min(idle).clamp(Duration::from_secs(1), LOOK)

@@ -290,9 +290,10 @@ impl SessionStore for MemoryStore {
 
     fn release_lease(&self, key: StoreKey, grant: GrantId, owner: LeaseOwner) -> StoreFuture<'_, ()> {
         let now = self.now();
-        let leases = &mut self.shard(&key).leases;
-        if leases.find(&(key, grant), now) == Some(&owner) {
-            leases.remove(&(key, grant));
+        let mut shard = self.shard(&key);
+        if shard.leases.find(&(key, grant), now) == Some(&owner) {
+            shard.leases.remove(&(key, grant));
+            self.announce(key, ChangeKind::LeaseReleased);
         }
         answer(())
     }

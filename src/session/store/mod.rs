@@ -11,8 +11,9 @@
 //!    its absolute expiry, also one that a `replace` has brought nearer, and `touch` moves no generation.
 //! 5. `put_once` answers `true` to exactly one caller until the marker expires.
 //! 6. A lease has at most one owner at a time; only its owner releases it early.
-//! 7. Every `replace` that wrote and every `remove` is announced by `changes`, in order, to everybody who listens. A
-//!    listener that falls behind is told so.
+//! 7. Every `replace` that wrote, every `remove` and every release of a lease is announced by `changes`, in order, to
+//!    everybody who listens, on every replica within a second. A listener that falls behind is told so. When announcements
+//!    of others may be missed, `state` says since when, and that it is over only once all that comes is heard again.
 //! 8. A failure is an error. It is never reported as an absence.
 //! 9. Nothing grows without bound: what expires is forgotten, and at its limit a store refuses what is new. It never
 //!    gives up a live session for it.
@@ -25,7 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use super::grant::GrantId;
 use super::ticket::StoreKey;
@@ -166,6 +167,22 @@ pub enum ChangeKind {
     },
     /// It has ended.
     Removed,
+    /// A lease on one of its grants was given back by its owner.
+    LeaseReleased,
+}
+
+/// How a store is, as far as it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreState {
+    /// Whether its last operation found it there.
+    pub available: bool,
+    /// Since when what others do may be missed, on the monotonic clock; `None` while everything is heard.
+    pub deaf_since: Option<Duration>,
+}
+
+impl StoreState {
+    /// It is there, and everything is heard.
+    pub const GOOD: Self = Self { available: true, deaf_since: None };
 }
 
 /// A store of sessions. See the module for what an implementation must guarantee.
@@ -217,11 +234,16 @@ pub trait SessionStore: Send + Sync + 'static {
     /// What happens to sessions from now on, on every replica.
     fn changes(&self) -> broadcast::Receiver<Change>;
 
+    /// How it is, now and from now on. A store inside this process always hears itself.
+    fn state(&self) -> watch::Receiver<StoreState> {
+        watch::channel(StoreState::GOOD).1
+    }
+
     /// Forgets what has expired; called from time to time. A store that does so by itself has nothing to do.
     fn sweep(&self) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// About how many sessions are live, for a metric.
+    /// About how many sessions are live, for a metric; as of the last sweep where counting costs something.
     fn live_sessions(&self) -> usize;
 }

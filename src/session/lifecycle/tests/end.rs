@@ -52,8 +52,14 @@ async fn a_replica_that_has_missed_changes_looks_again() {
         scene.store.memory.remove(key).await.unwrap();
     }
     settle().await;
+    let replica = scene.replica();
+    assert_eq!(why(replica.open(&wiki(), alice.cookie.as_bytes()).await.unwrap()), WhyNot::Missing);
     assert!(held.has_ended());
-    assert!(!other.has_ended() && !other.is_current());
+    let newer = live(replica.open(&wiki(), bob.cookie.as_bytes()).await.unwrap());
+    assert!(!other.is_current() && newer.upstreams().contains(&"tools".to_owned()));
+    let loads = scene.store.loads.load(Ordering::SeqCst);
+    live(replica.open(&wiki(), bob.cookie.as_bytes()).await.unwrap());
+    assert_eq!(scene.store.loads.load(Ordering::SeqCst), loads, "and then it is warm again");
     follower.abort();
 }
 

@@ -28,7 +28,7 @@ async fn refreshed_tokens_are_found_by_every_replica_at_once() {
     assert_eq!((access(&session), session.generation()), ("access-new", 2));
     assert_eq!(first_grant(&session).token_generation, 2);
     assert!(!begun.session.is_current() && session.is_current());
-    begun.session.superseded().await;
+    begun.session.superseded(0).await;
     settle().await;
     for sessions in [&scene.sessions, scene.replica()] {
         let session = live(sessions.open(&wiki(), begun.cookie.as_bytes()).await.unwrap());

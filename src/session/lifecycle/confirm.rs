@@ -1,0 +1,111 @@
+//! Whether an opened session is believed without the store: while every change of it is heard. When changes may have been
+//! missed, it is read again, at most once a second; when it cannot be read, it goes on for the outage grace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Opened, Sessions};
+use crate::session::cache::CacheKey;
+use crate::session::error::SessionError;
+use crate::session::opened::OpenedSession;
+use crate::session::store::{StoreError, StoreState};
+
+/// How far apart sessions are read again while changes may be missed: a revocation is effective within a second.
+pub(super) const RECHECK: Duration = Duration::from_millis(900);
+
+/// Nobody has read the session for longer than an outage may last.
+#[derive(Debug, thiserror::Error)]
+#[error("the session has not been confirmed for too long")]
+struct Unconfirmed;
+
+/// What this process hears of changes. Times are milliseconds of the monotonic clock plus one, so that zero is never.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// Since when changes may be missed; zero while all are heard.
+    deaf_since: AtomicU64,
+    /// When the last gap ended: what was read before must be read again.
+    gap_until: AtomicU64,
+}
+
+/// A time as it is kept in an atomic.
+pub(in crate::session) fn stamp(monotonic: Duration) -> u64 {
+    u64::try_from(monotonic.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+impl Sessions {
+    /// Takes in how the store is.
+    pub(super) fn hear(&self, state: StoreState) {
+        let deaf_since = state.deaf_since.map_or(0, stamp);
+        let before = self.hearing.deaf_since.swap(deaf_since, Ordering::AcqRel);
+        if before != 0 && deaf_since == 0 {
+            self.missed_some();
+        } else if before != deaf_since {
+            // Those who hold a session look after it themselves from here on.
+            self.registry.wake_all();
+        }
+    }
+
+    /// Some changes were missed: what was read before now is read again at its next use, and whoever holds a session for
+    /// longer than a request does so at once.
+    pub(super) fn missed_some(&self) {
+        self.hearing.gap_until.store(stamp(self.clock.monotonic()), Ordering::Release);
+        self.registry.wake_all();
+    }
+
+    /// Whether changes may be missed at the moment.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.hearing.deaf_since.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether every change of a session since it was read has been heard, or it was read just now.
+    pub(super) fn hears_of(&self, session: &OpenedSession, monotonic: Duration) -> bool {
+        let read_at = session.identified.liveness.read_at();
+        if self.is_deaf() {
+            stamp(monotonic).saturating_sub(read_at) < u64::try_from(RECHECK.as_millis()).unwrap_or_default()
+        } else {
+            read_at > self.hearing.gap_until.load(Ordering::Acquire)
+        }
+    }
+
+    /// Whether a session may go on although the store cannot be read: for the outage grace after it was last known to be
+    /// there.
+    pub(super) fn within_grace(&self, session: &OpenedSession) -> bool {
+        if session.has_ended() {
+            return false;
+        }
+        let read_at = session.identified.liveness.read_at();
+        let heard_until = match self.hearing.deaf_since.load(Ordering::Acquire) {
+            0 => stamp(self.clock.monotonic()),
+            since => since,
+        };
+        // Of what was read after the last gap, everything was heard until now, or until hearing was lost.
+        let gap_until = self.hearing.gap_until.load(Ordering::Acquire);
+        let known_until = if read_at > gap_until { read_at.max(heard_until) } else { read_at };
+        let grace = self.rules.load().outage_grace;
+        let unknown_for = stamp(self.clock.monotonic()).saturating_sub(known_until);
+        u128::from(unknown_for) < grace.as_millis()
+    }
+
+    /// Answers a request whose session must be confirmed. Of many at once, one asks the store; when it is away, or has
+    /// been asked within a second, what is known goes on within the grace.
+    pub(super) async fn confirm(&self, session: Arc<OpenedSession>, key: CacheKey) -> Result<Opened, SessionError> {
+        if session.identified.liveness.may_ask(self.clock.monotonic(), RECHECK) {
+            match Box::pin(self.read(&session.identified, Some(key))).await {
+                Ok(Ok(confirmed)) => {
+                    self.touch(&confirmed);
+                    return Ok(Opened::Live(confirmed));
+                }
+                Ok(Err(why)) => {
+                    self.cache.remove(&key);
+                    return Ok(Opened::None(why));
+                }
+                Err(error) if !self.within_grace(&session) => return Err(error),
+                Err(_) => {}
+            }
+        } else if !self.within_grace(&session) {
+            return Err(StoreError::Unavailable(Unconfirmed.into()).into());
+        }
+        Ok(Opened::Live(session))
+    }
+}
