@@ -35,6 +35,7 @@ use crate::clock::Timestamp;
 #[cfg(test)]
 pub(super) mod conformance;
 mod expiring;
+pub mod file;
 pub mod memory;
 
 /// The answer of a store, some time later.
