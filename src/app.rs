@@ -13,6 +13,7 @@ mod reload;
 mod restart;
 mod service;
 mod signing;
+mod stores;
 mod watch;
 
 use std::convert::Infallible;
@@ -38,9 +39,8 @@ use crate::server::settings::{ListenSettings, SharedLimits};
 use crate::server::{self, ListenError, Listener, Shutdown};
 use crate::session::SessionError;
 use crate::session::Sessions;
-use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
-use crate::session::store::memory::MemoryStore;
+use crate::session::store::file::FileStoreError;
 use crate::signing_key::SigningFailed;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -57,6 +57,7 @@ pub use service::serve;
 use assembly::{Assembly, Lasting};
 use observers::Connections;
 use reload::Reloader;
+use stores::OpenStore;
 
 /// How long revocations that are under way may take at the end.
 const LAST_CALLS: Duration = Duration::from_secs(3);
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The session room.
     #[error("sessions: {0}")]
     Session(#[from] SessionError),
+    /// The store in a file.
+    #[error("session.store: {0}")]
+    FileStore(#[from] FileStoreError),
     /// A provider's client.
     #[error("provider: {0}")]
     Provider(#[from] ProviderError),
@@ -201,9 +205,8 @@ impl Running {
 /// # Errors
 /// [`StartError`] for what the settings ask and this machine cannot give.
 pub async fn start(settings: Settings, listeners: Listeners, world: World) -> Result<Running, StartError> {
-    let StoreSettings::Memory { max_sessions } = settings.session.store;
-    let store = Arc::new(MemoryStore::new(max_sessions, Arc::clone(&world.clock)));
-    start_with_store(settings, listeners, world, store).await
+    let store = OpenStore::open(&settings.session.store, &settings.public_url.namespace(), &world)?;
+    start_with(settings, listeners, world, store).await
 }
 
 /// Starts a gateway that keeps its sessions in `store`.
@@ -211,10 +214,19 @@ pub async fn start(settings: Settings, listeners: Listeners, world: World) -> Re
 /// # Errors
 /// As of [`start`].
 pub async fn start_with_store(
-    mut settings: Settings,
+    settings: Settings,
     listeners: Listeners,
     world: World,
     store: Arc<dyn SessionStore>,
+) -> Result<Running, StartError> {
+    start_with(settings, listeners, world, store.into()).await
+}
+
+async fn start_with(
+    mut settings: Settings,
+    listeners: Listeners,
+    world: World,
+    store: OpenStore,
 ) -> Result<Running, StartError> {
     let (limits, grace) = (SharedLimits::new(settings.listen.limits), settings.listen.startup_grace);
     let metrics = Arc::clone(&world.metrics);
@@ -222,7 +234,12 @@ pub async fn start_with_store(
     let shutdown = Shutdown::default();
     let mut background = JoinSet::new();
 
-    readiness.condition("store").set(true);
+    background.spawn(stores::follow(
+        Arc::clone(&store.store),
+        readiness.condition("store"),
+        metrics.store_up.clone(),
+        metrics.store_deaf.clone(),
+    ));
     let clients = assembly::clients(&settings);
     let sessions = Sessions::new(
         &mut settings.session,
@@ -230,7 +247,7 @@ pub async fn start_with_store(
         clients,
         Arc::clone(&world.clock),
         Arc::clone(&world.entropy),
-        store,
+        Arc::clone(&store.store),
     )?;
     if !settings.session_keys_configured {
         sessions.keep_own_key();

@@ -1,8 +1,10 @@
 //! What a running gateway cannot change about itself.
 
+use std::path::PathBuf;
+
 use crate::gateway::settings::Settings;
 use crate::server::settings::ListenAddress;
-use crate::session::settings::StoreSettings;
+use crate::session::settings::{RedisSettings, RedisTopology, StoreSettings};
 use crate::telemetry::settings::{AuditSink, LogFormat};
 
 /// The settings that hold from start to end.
@@ -16,7 +18,7 @@ pub(super) struct Fixed {
     endpoint_prefix: String,
     address: ListenAddress,
     probe_address: ListenAddress,
-    store: StoreSettings,
+    store: FixedStore,
     log_format: LogFormat,
     audit: AuditSink,
 }
@@ -28,7 +30,7 @@ impl Fixed {
             endpoint_prefix: settings.endpoint_prefix.clone(),
             address: settings.listen.address.clone(),
             probe_address: settings.listen.probe_address.clone(),
-            store: settings.session.store.clone(),
+            store: FixedStore::of(&settings.session.store),
             log_format: settings.log.format,
             audit: settings.log.audit.clone(),
         }
@@ -37,22 +39,41 @@ impl Fixed {
     /// The keys of the configuration whose values are others in `new`.
     pub(super) fn changed_in(&self, new: &Self) -> Vec<&'static str> {
         let store = match (&self.store, &new.store) {
-            (StoreSettings::Memory { max_sessions: old }, StoreSettings::Memory { max_sessions: new }) => {
-                ("session.max_sessions", old != new)
-            }
+            (FixedStore::Memory { .. }, FixedStore::Memory { .. }) => "session.max_sessions",
+            _ => "session.store",
         };
         [
             ("public_url", self.public_url != new.public_url),
             ("listen.address", self.address != new.address),
             ("listen.probe_address", self.probe_address != new.probe_address),
             ("listen.endpoint_prefix", self.endpoint_prefix != new.endpoint_prefix),
-            store,
+            (store, self.store != new.store),
             ("log.format", self.log_format != new.log_format),
             ("log.audit", self.audit != new.audit),
         ]
         .into_iter()
         .filter_map(|(key, changed)| changed.then_some(key))
         .collect()
+    }
+}
+
+/// The store without what one gets there with: that may change, as every secret may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum FixedStore {
+    Memory { max_sessions: usize },
+    File { directory: PathBuf },
+    Redis { topology: RedisTopology, tls: bool },
+}
+
+impl FixedStore {
+    fn of(settings: &StoreSettings) -> Self {
+        match settings {
+            StoreSettings::Memory { max_sessions } => Self::Memory { max_sessions: *max_sessions },
+            StoreSettings::File { directory } => Self::File { directory: directory.clone() },
+            StoreSettings::Redis(RedisSettings { topology, access }) => {
+                Self::Redis { topology: topology.clone(), tls: access.tls.is_some() }
+            }
+        }
     }
 }
 
@@ -92,6 +113,8 @@ mod tests {
             (fixed(URL, "[listen]\nprobe_address = \"127.0.0.1:9\""), &["listen.probe_address"]),
             (fixed(URL, "[listen]\nendpoint_prefix = \"/gate\""), &["listen.endpoint_prefix"]),
             (fixed(URL, "[session]\nmax_sessions = 7"), &["session.max_sessions"]),
+            (fixed(URL, "[session]\nstore = \"file:/var/lib/vestibule\""), &["session.store"]),
+            (fixed(URL, "[session]\nstore = \"redis://localhost\""), &["session.store"]),
             (fixed(URL, "[log]\nformat = \"text\""), &["log.format"]),
             (fixed(URL, "[log]\naudit = { file = \"/var/log/audit\" }"), &["log.audit"]),
             (
@@ -114,6 +137,11 @@ mod tests {
         ] {
             assert_eq!(before.changed_in(&fixed(URL, sections)), [""; 0], "{sections}");
         }
+        let (as_one, as_another) =
+            ("rediss://r", "rediss://r\"\nstore_password = { env = \"SECRET\" }\nstore_username = \"v");
+        let redis = |store: &str| fixed(URL, &format!("[session]\nstore = \"{store}\""));
+        assert_eq!(redis(as_one).changed_in(&redis(as_another)), [""; 0], "secrets may change");
+        assert_eq!(redis(as_one).changed_in(&redis("redis://r")), ["session.store"]);
         assert_eq!(before.changed_in(&fixed("https://WIKI.example.com:443/", "")), [""; 0], "spelled otherwise");
     }
 }

@@ -37,6 +37,7 @@ mod session;
 mod session_keys;
 mod setting;
 mod sources;
+mod store;
 mod target;
 #[cfg(test)]
 mod tests;

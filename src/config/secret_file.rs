@@ -27,7 +27,7 @@ pub(super) fn secret(setting: &Setting<'_>) -> Option<Zeroizing<String>> {
 pub(super) fn secret_of(section: &Section<'_>, whole: &Setting<'_>) -> Option<Zeroizing<String>> {
     let (file, env) = (section.setting("file"), section.setting("env"));
     let (secret, setting) = match (file, env) {
-        (Some(file), None) => (from_file(&file)?, file),
+        (Some(file), None) => (secret_text(&file)?, file),
         (None, Some(env)) => (from_variable(&env)?, env),
         (Some(file), Some(env)) => {
             hide_unless(&file, is_like_a_path);
@@ -69,7 +69,8 @@ fn from_variable(setting: &Setting<'_>) -> Option<Zeroizing<String>> {
     Some(Zeroizing::new(value))
 }
 
-fn from_file(setting: &Setting<'_>) -> Option<Zeroizing<String>> {
+/// Reads the text of a secret file: who may write or read it is looked at as for every secret.
+pub(super) fn secret_text(setting: &Setting<'_>) -> Option<Zeroizing<String>> {
     let written = setting.string("the path of a file")?;
     let path = setting.reading().resolve(written);
     let file = match setting.reading().environment().file(&path) {

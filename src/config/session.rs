@@ -10,11 +10,11 @@ use crate::session::settings::{SessionSettings, StoreSettings};
 use super::keys::COOKIE;
 use super::section::Section;
 use super::session_keys::session_keys;
+use super::store::{MAX_SESSIONS, store};
 
 const LIFETIME: Duration = Duration::from_secs(10 * 3600);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const OUTAGE_GRACE: Duration = Duration::from_secs(60);
-const MAX_SESSIONS: usize = 100_000;
 const MAX_SESSIONS_PER_SUBJECT: usize = 20;
 
 /// Reads `[session]`. No keys in the result means that none were written.
@@ -31,7 +31,6 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
         };
         return (settings, CookieSettings::default());
     };
-    check_store(section);
     let lifetime = section.duration("lifetime", LIFETIME);
     // A lifetime shorter than the default idle timeout shortens that too.
     let idle_timeout = section.duration("idle_timeout", IDLE_TIMEOUT.min(lifetime));
@@ -43,7 +42,7 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
         );
     }
     let settings = SessionSettings {
-        store: StoreSettings::Memory { max_sessions: section.count("max_sessions", MAX_SESSIONS, 100_000_000) },
+        store: store(section),
         lifetime,
         idle_timeout,
         outage_grace: section.duration_or_zero("outage_grace", OUTAGE_GRACE),
@@ -55,24 +54,6 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
 
 fn keys(section: &Section<'_>) -> Vec<SealingKey> {
     section.setting("keys").map(|setting| session_keys(&setting)).unwrap_or_default()
-}
-
-fn check_store(section: &Section<'_>) {
-    let Some(setting) = section.setting("store") else { return };
-    let planned =
-        ["file:", "redis:", "rediss:", "redis+sentinel:", "rediss+sentinel:", "redis+cluster:", "rediss+cluster:"];
-    if setting.as_str() != Some("memory") {
-        // A URL may hold a password, whatever its scheme.
-        setting.mask();
-    }
-    match setting.as_str() {
-        Some(text) if planned.iter().any(|scheme| text.starts_with(scheme)) => {
-            setting.refuse_unbuilt("a store outside the process", "write \"memory\"");
-        }
-        _ => {
-            setting.choice(&[("memory", ())]);
-        }
-    }
 }
 
 fn cookie(section: &Section<'_>) -> CookieSettings {

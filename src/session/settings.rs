@@ -1,6 +1,7 @@
 //! How sessions are kept and how long they live.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,13 @@ pub enum StoreSettings {
         /// At the cap new logins are refused; nobody live is evicted.
         max_sessions: usize,
     },
+    /// In a file of this directory, which one process owns.
+    File {
+        /// The directory, 0700.
+        directory: PathBuf,
+    },
+    /// In Redis, shared by all replicas.
+    Redis(RedisSettings),
 }
 
 /// `HOST:PORT` of a server.

@@ -35,6 +35,10 @@ pub struct Metrics {
     pub config: ReloadMetrics,
     /// Sessions that are alive, as far as this process knows.
     pub sessions_live: IntGauge,
+    /// 1 while the session store answers.
+    pub store_up: IntGauge,
+    /// 1 while what other replicas do may be missed.
+    pub store_deaf: IntGauge,
     /// Connections that are open.
     pub connections: IntGauge,
     /// WebSockets and other tunnels that are open.
@@ -116,6 +120,12 @@ impl Metrics {
             limits: counters(&r, "limit_reached_total", "What limits turned away.", &["limit"]),
             config: ReloadMetrics::new(&r),
             sessions_live: gauge(&r, "sessions_live", "Sessions that are alive in this process's store."),
+            store_up: gauge(&r, "store_up", "1 while the session store answers, by the last operation on it."),
+            store_deaf: gauge(
+                &r,
+                "store_deaf",
+                "1 while what other replicas do to sessions may be missed, so that each session is read again.",
+            ),
             connections: gauge(&r, "connections", "Connections that are open."),
             tunnels: gauge(&r, "tunnels", "WebSockets and other tunnels that are open."),
             headers_stripped: counter(&r, "headers_stripped_total", "Managed headers removed from requests."),

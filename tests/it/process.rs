@@ -89,7 +89,7 @@ impl Serving {
             loop {
                 let line = log.next_line().await.unwrap().unwrap_or_else(|| panic!("it has ended: {lines:?}"));
                 lines.push(line.clone());
-                let line: Value = serde_json::from_str(&line).unwrap();
+                let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
                 if line["event"] == "listening" {
                     break line;
                 }

@@ -93,7 +93,10 @@ fn every_configuration_in_the_documentation_loads_and_parts_of_one_where_they_be
     let mut seen = [0, 0];
     for (name, page) in pages() {
         for block in page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-            let fake = Fake::default().with("/run/secrets/client-secret", "hunter2\n");
+            let fake = Fake::default()
+                .with("/run/secrets/client-secret", "hunter2\n")
+                .with("/run/secrets/vestibule/redis-password", "hunter2\n")
+                .with("/run/secrets/vestibule/session-key", "AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns\n");
             read_with(&completed(block), &fake).unwrap_or_else(|error| panic!("{name}\n{block}{error}"));
             seen[usize::from(block.starts_with("public_url ="))] += 1;
         }

@@ -9,6 +9,7 @@ mod listen;
 mod provider;
 mod rules;
 mod session;
+mod store;
 mod upstream;
 
 use std::path::Path;

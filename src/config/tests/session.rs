@@ -95,5 +95,4 @@ fn the_cookie_is_lax_unless_said_otherwise() {
         good(&file("[session]\ncookie = { same_site = \"strict\", persistent = true }", "", "")).settings.cookie;
     assert!(cookie.same_site == SameSite::Strict && cookie.persistent);
     refused(&file("[session]\ncookie = { same_site = \"none\" }", "", ""), "must be ");
-    refused(&file("[session]\nstore = \"disk\"", "", ""), "`session.store` must be");
 }

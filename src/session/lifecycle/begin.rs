@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+
 use super::supersede::Superseded;
 use super::{EndedSession, Sessions, cache_key};
 use crate::claims::Identity;
@@ -110,10 +112,11 @@ impl Sessions {
         let (key, size) = (identified.store_key, sealed.record.len());
 
         let names = names(&content, &new.sub);
-        for name in &names {
+        try_join_all(names.iter().map(|name| {
             let index = name.under_first_key(&rules.ring, &self.namespace);
-            self.store.index_add(index, key, content.absolute_expiry).await?;
-        }
+            self.store.index_add(index, key, content.absolute_expiry)
+        }))
+        .await?;
         let last_use = LastUse { at: now, expires: store_expiry(content.absolute_expiry, now, rules.idle) };
         let mut room = Room::default();
         let stored = async {
@@ -212,12 +215,10 @@ impl Sessions {
         names: &[IndexName<'_>],
         login_issued: Timestamp,
     ) -> Result<(), SessionError> {
-        for name in names {
-            for index in name.under_all_keys(&rules.ring, &self.namespace) {
-                if self.store.index_tombstone(index).await?.is_some_and(|ended| ended >= login_issued) {
-                    return Err(SessionError::EndedMeanwhile);
-                }
-            }
+        let indexes = names.iter().flat_map(|name| name.under_all_keys(&rules.ring, &self.namespace));
+        let ended = try_join_all(indexes.map(|index| self.store.index_tombstone(index))).await?;
+        if ended.into_iter().flatten().any(|ended| ended >= login_issued) {
+            return Err(SessionError::EndedMeanwhile);
         }
         Ok(())
     }

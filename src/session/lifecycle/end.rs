@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
+
 use super::Sessions;
 use crate::clock::Timestamp;
 use crate::session::card::Card;
@@ -124,12 +126,10 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn of_subject(&self, issuer: &str, subject: &str) -> Result<Vec<SessionSummary>, SessionError> {
-        let mut found = Vec::new();
-        for key in self.members(IndexName::Subject { issuer, subject }).await? {
-            if let Some(stored) = self.store.load(key).await? {
-                found.extend(self.summary(key, &stored));
-            }
-        }
+        let members = self.members(IndexName::Subject { issuer, subject }).await?;
+        let loaded = try_join_all(members.iter().map(|key| self.store.load(*key))).await?;
+        let there = members.iter().zip(&loaded).filter_map(|(key, stored)| Some((*key, stored.as_ref()?)));
+        let mut found: Vec<_> = there.filter_map(|(key, stored)| self.summary(key, stored)).collect();
         // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
         found.retain(|one| one.card.subject == subject);
         Ok(found)
@@ -154,11 +154,8 @@ impl Sessions {
     }
 
     async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {
-        let mut members = HashSet::new();
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
-        for index in indexes {
-            members.extend(self.store.index_members(index).await?);
-        }
-        Ok(members)
+        let members = try_join_all(indexes.into_iter().map(|index| self.store.index_members(index))).await?;
+        Ok(members.into_iter().flatten().collect())
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::session::store::memory::MemoryStore;
 use vestibule::session::store::{
     Change, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore, StoreError,
-    StoreFuture, StoredSession,
+    StoreFuture, StoreState, StoredSession,
 };
 use vestibule::session::{GrantId, StoreKey};
 
@@ -16,15 +16,21 @@ use vestibule::session::{GrantId, StoreKey};
 pub struct FailingStore {
     inner: MemoryStore,
     failing: Mutex<Vec<&'static str>>,
+    clock: Arc<dyn Clock>,
+    state: watch::Sender<StoreState>,
 }
 
 impl FailingStore {
     pub fn new(max_sessions: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { inner: MemoryStore::new(max_sessions, clock), failing: Mutex::default() }
+        let inner = MemoryStore::new(max_sessions, Arc::clone(&clock));
+        Self { inner, failing: Mutex::default(), clock, state: watch::Sender::new(StoreState::GOOD) }
     }
 
-    /// From here on these operations fail, and no others; `all` is every one.
+    /// From here on these operations fail, and no others; `all` is every one, and nothing is heard of others either.
     pub fn fail(&self, operations: &[&'static str]) {
+        let away = operations.contains(&"all");
+        let deaf_since = away.then(|| self.clock.monotonic());
+        self.state.send_replace(StoreState { available: operations.is_empty(), deaf_since });
         *self.failing.lock().unwrap() = operations.to_vec();
     }
 
@@ -97,6 +103,10 @@ impl SessionStore for FailingStore {
 
     fn sweep(&self) -> StoreFuture<'_, ()> {
         self.or_fail("sweep", || self.inner.sweep())
+    }
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.state.subscribe()
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

@@ -28,6 +28,10 @@ use super::upstream::RecordingUpstream;
 pub const CLIENT_ID: &str = "gateway-under-test";
 /// Carries the mark that no output may show; `%`, `:`, `+` and a letter outside ASCII make encoding matter.
 pub const CLIENT_SECRET: &str = "mark-secret-%3A:+é/ =&";
+/// The key of gateways that are to have the same one.
+const SESSION_KEY: &str = "AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns";
+/// The line of `[session]` by which several gateways open each other's sessions.
+pub const SHARED_KEY: &str = "keys = [{ env = \"SESSION_KEY\" }]";
 pub const PUBLIC_URL: &str = "https://app.example";
 
 /// What is written, kept for looking at.
@@ -68,7 +72,11 @@ struct TestEnvironment;
 
 impl Environment for TestEnvironment {
     fn variable(&self, name: &str) -> Option<String> {
-        (name == "CLIENT_SECRET").then(|| CLIENT_SECRET.to_owned())
+        match name {
+            "CLIENT_SECRET" => Some(CLIENT_SECRET.to_owned()),
+            "SESSION_KEY" => Some(SESSION_KEY.to_owned()),
+            _ => None,
+        }
     }
 }
 
@@ -158,6 +166,17 @@ impl Stage {
         self.gateway.running.as_ref().unwrap().reload(settings).await
     }
 
+    /// Another gateway on the same store; the setups of both have to say [`SHARED_KEY`].
+    pub async fn replica(&self, adjust: impl FnOnce(&mut Setup)) -> Gateway {
+        let mut setup = Setup::default();
+        adjust(&mut setup);
+        let settings = Gateway::settings(&setup, self.provider.issuer(), self.upstream.address(), |_| {});
+        assert!(settings.session_keys_configured, "replicas share their key");
+        let gateway = Gateway::beside(&self.gateway, settings).await;
+        gateway.ready().await;
+        gateway
+    }
+
     /// The full URL of a path behind the gateway.
     pub fn url(&self, path: &str) -> String {
         self.gateway.url(path)
@@ -187,7 +206,7 @@ pub struct Gateway {
     /// Where sessions are kept; it fails when told to.
     pub store: Arc<FailingStore>,
     access: Arc<AccessLog>,
-    _logging: tracing::subscriber::DefaultGuard,
+    _logging: Option<tracing::subscriber::DefaultGuard>,
 }
 
 impl Gateway {
@@ -258,9 +277,29 @@ impl Gateway {
     }
 
     async fn run_on(public: Listener, settings: Settings, level: tracing::Level) -> Self {
-        let (log, access_log) = (Captured::default(), Captured::default());
+        let log = Captured::default();
         let log_settings = LogSettings { level, ..LogSettings::default() };
         let logging = tracing::subscriber::set_default(logging::subscriber(&log_settings, log.clone()));
+        let clock = Arc::new(OffsetClock::default());
+        let StoreSettings::Memory { max_sessions } = settings.session.store else { panic!("not for this harness") };
+        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
+        Self { _logging: Some(logging), ..Self::put_up(public, settings, log, clock, store).await }
+    }
+
+    /// A gateway with the store, the clock and the log of another.
+    async fn beside(other: &Self, settings: Settings) -> Self {
+        let (log, clock, store) = (other.log.clone(), Arc::clone(&other.clock), Arc::clone(&other.store));
+        Self::put_up(Listener::bind(&loopback()).await.unwrap(), settings, log, clock, store).await
+    }
+
+    async fn put_up(
+        public: Listener,
+        settings: Settings,
+        log: Captured,
+        clock: Arc<OffsetClock>,
+        store: Arc<FailingStore>,
+    ) -> Self {
+        let access_log = Captured::default();
         let metrics = Arc::new(Metrics::new());
         let dropped = metrics.access_log_dropped.clone();
         let access = Arc::new(AccessLog::start(LogFormat::Json, access_log.clone(), dropped).unwrap());
@@ -268,9 +307,6 @@ impl Gateway {
         let address = listeners.public.local_address().unwrap();
         let probe_address = listeners.probe.local_address().unwrap();
         let public_url = settings.public_url.namespace();
-        let clock = Arc::new(OffsetClock::default());
-        let StoreSettings::Memory { max_sessions } = settings.session.store;
-        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
         let world = World {
             clock: Arc::clone(&clock) as Arc<_>,
             entropy: Arc::new(SystemEntropy),
@@ -289,7 +325,7 @@ impl Gateway {
             running: Some(running),
             store,
             access,
-            _logging: logging,
+            _logging: None,
         }
     }
 

@@ -1,0 +1,54 @@
+//! The store that `[session].store` names, opened, and what it says about itself passed on.
+
+use std::sync::Arc;
+
+use prometheus::IntGauge;
+
+use super::{StartError, World};
+use crate::admin::readiness::Condition;
+use crate::session::settings::StoreSettings;
+use crate::session::store::SessionStore;
+use crate::session::store::file::FileStore;
+use crate::session::store::memory::MemoryStore;
+
+/// An open store.
+pub(super) struct OpenStore {
+    pub(super) store: Arc<dyn SessionStore>,
+}
+
+impl From<Arc<dyn SessionStore>> for OpenStore {
+    fn from(store: Arc<dyn SessionStore>) -> Self {
+        Self { store }
+    }
+}
+
+impl OpenStore {
+    /// Opens what the settings name. Redis is not waited for: that it is away at the start is as if it went away later.
+    pub(super) fn open(settings: &StoreSettings, namespace: &str, world: &World) -> Result<Self, StartError> {
+        let clock = Arc::clone(&world.clock);
+        Ok(match settings {
+            StoreSettings::Memory { max_sessions } => {
+                Self::from(Arc::new(MemoryStore::new(*max_sessions, clock)) as Arc<_>)
+            }
+            StoreSettings::File { directory } => Self::from(Arc::new(FileStore::open(directory, clock)?) as Arc<_>),
+            StoreSettings::Redis(_) => {
+                let why = format!("a store in Redis is not built yet; {namespace} cannot have one");
+                return Err(StartError::System(std::io::Error::new(std::io::ErrorKind::Unsupported, why)));
+            }
+        })
+    }
+}
+
+/// Shows how the store is for as long as it says so.
+pub(super) async fn follow(store: Arc<dyn SessionStore>, condition: Condition, up: IntGauge, deaf: IntGauge) {
+    let mut state = store.state();
+    loop {
+        let now = *state.borrow_and_update();
+        condition.set(now.available);
+        up.set(i64::from(now.available));
+        deaf.set(i64::from(now.deaf_since.is_some()));
+        if state.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
