@@ -4,7 +4,8 @@ use super::disk::{Disk, Fails};
 use super::*;
 
 fn opened(directory: &Directory, disk: &Disk) -> Result<redb::Database, FileStoreError> {
-    database::opened(directory, || database::builder().create_with_backend(disk.clone()))
+    // Next to nothing is kept in memory, so that the disk is asked.
+    database::opened(directory, || database::builder().set_cache_size(1 << 12).create_with_backend(disk.clone()))
 }
 
 /// A store on a disk in memory; the directory is there for the lock alone.
@@ -22,6 +23,7 @@ pub(super) fn new_disk() -> Disk {
     disk
 }
 
+#[track_caller]
 fn is_unavailable<T: fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
 }
@@ -84,16 +86,21 @@ async fn ss_10_while_the_disk_is_full_sessions_are_read() {
 async fn ss_10_a_disk_that_cannot_be_read_has_lost_nobody() {
     let (clock, (_above, directory), disk) = (clock(), place(), new_disk());
     let first = on(&disk, &directory, &clock).unwrap();
-    first.insert(key(1), sealed(1, &clock, 36_000), used(&clock, 3_600)).await.unwrap();
+    for id in 0..20 {
+        let large = SealedSession { record: vec![7; 10 << 10].into(), ..sealed(1, &clock, 36_000) };
+        first.insert(key(id), large, used(&clock, 3_600)).await.unwrap();
+    }
     drop(first);
     let store = on(&disk, &directory, &clock).unwrap();
-    disk.set_fails(Fails::Everything(ErrorKind::Other));
+    disk.set_fails(Fails::Reading(ErrorKind::Other));
     is_unavailable(store.load(key(1)).await);
-    is_unavailable(store.list().await);
     assert!(!store.state().borrow().available);
+    is_unavailable(store.list().await);
+    disk.set_fails(Fails::Everything(ErrorKind::Other));
+    is_unavailable(store.remove(key(2)).await);
     // Nor can it be opened again.
-    is_unavailable(store.touch(key(1), used(&clock, 3_600)).await);
     is_unavailable(store.load(key(1)).await);
+    is_unavailable(store.index_tombstone(IndexKey([1; 32])).await);
     disk.set_fails(Fails::Nothing);
     clock.pass(15);
     assert!(store.touch(key(1), used(&clock, 3_600)).await.unwrap());
