@@ -107,14 +107,16 @@ fn create(directory: &Directory) -> Result<(), FileStoreError> {
         std::fs::remove_file(&path).map_err(|source| FileStoreError::Io { path: path.clone(), source })?;
     }
     let file = directory.create(UNFINISHED)?;
-    let made = || -> Result<(), redb::Error> {
-        let database = builder().create_file(file)?;
-        let transaction = database.begin_write()?;
-        Tables::open(&transaction)?.meta.insert(FORMAT_NAME, FORMAT)?;
-        Ok(transaction.commit()?)
-    };
+    let made = || -> Result<(), redb::Error> { initialise(&builder().create_file(file)?) };
     made().map_err(|error| FileStoreError::Io { path, source: std::io::Error::other(error) })?;
     directory.rename(UNFINISHED, FILE)
+}
+
+/// Makes a new database one of ours.
+pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    Tables::open(&transaction)?.meta.insert(FORMAT_NAME, FORMAT)?;
+    Ok(transaction.commit()?)
 }
 
 /// Gives the disk back what a flood of sessions took, if that is most of the file. In between, freed pages are used

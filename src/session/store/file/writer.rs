@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The time is noted in the file at most this often, unless the wall clock has been set.
 const NOTE_TIME: u64 = 60;
 
-type Step = Box<dyn FnOnce(&mut Tables<'_>, Now, &mut Vec<Change>) -> Result<Reply, redb::Error> + Send>;
+type Step = Box<dyn FnOnce(&mut Tables<'_>, Now, &mut Outcome) -> Result<(), redb::Error> + Send>;
 type Reply = Box<dyn FnOnce() + Send>;
 
 /// Something to write, and whom to answer. Dropped before that, it answers that it has failed.
@@ -50,17 +50,19 @@ impl Job {
         step: impl FnOnce(&mut Tables<'_>, Now, &mut Vec<Change>) -> Result<T, Setback> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let step: Step = Box::new(move |tables, now, changes| {
-            let result = match step(tables, now, changes) {
-                Ok(value) => Ok(value),
-                Err(Setback::Refused(error)) => Err(error),
-                Err(Setback::Storage(error)) => return Err(error),
+        let step: Step = Box::new(move |tables, now, outcome| {
+            let result = match step(tables, now, &mut outcome.changes) {
+                Ok(value) => Ok(Ok(value)),
+                Err(Setback::Refused(error)) => Ok(Err(error)),
+                Err(Setback::Storage(error)) => Err(error),
             };
-            Ok(Box::new(move || {
+            let (result, failed) = result.map_or_else(|error| (None, Err(error)), |result| (Some(result), Ok(())));
+            outcome.replies.push(Box::new(move || {
                 // Whoever has asked may have gone.
-                let _ = answer.send(result);
+                let _ = result.map(|result| answer.send(result));
                 drop(permit);
-            }))
+            }));
+            failed
         });
         (Self { step, durable }, answered)
     }
@@ -96,8 +98,14 @@ pub(super) struct Turn {
     pub(super) swept: usize,
 }
 
-struct Committed {
+/// What is told once it is known how the transaction has ended.
+#[derive(Default)]
+struct Outcome {
+    changes: Vec<Change>,
     replies: Vec<Reply>,
+}
+
+struct Committed {
     swept: usize,
     sessions: u64,
     durable: bool,
@@ -149,33 +157,29 @@ impl Writer {
         self.commit_and_settle(batch)
     }
 
-    fn commit_and_settle(&mut self, batch: Vec<Job>) -> Turn {
+    fn commit_and_settle(&mut self, mut batch: Vec<Job>) -> Turn {
         let now = self.core.clock.now();
-        let mut changes = Vec::new();
-        let committed = catch_unwind(AssertUnwindSafe(|| self.commit(batch, now, &mut changes)));
-        let turn = match committed {
-            Ok(Ok(committed)) => Ok(self.settle(committed, now)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("a panic".to_owned()),
+        let mut outcome = Outcome::default();
+        let committed = catch_unwind(AssertUnwindSafe(|| self.commit(&mut batch, now, &mut outcome)));
+        let (turn, failure) = match committed {
+            Ok(Ok(committed)) => (self.settle(&committed, now), None),
+            Ok(Err(error)) => (Turn::default(), Some(error.to_string())),
+            Err(_) => (Turn::default(), Some("a panic".to_owned())),
         };
         // Also after a failure: nobody knows then what has reached the disk, and whoever hears of it reads again.
-        for change in changes {
+        for change in outcome.changes {
             // Nobody listening is fine.
             let _ = self.core.changes.send(change);
         }
-        match turn {
-            Ok((turn, replies)) => {
-                replies.into_iter().for_each(|reply| reply());
-                turn
-            }
-            Err(error) => {
-                self.recover(&error);
-                Turn::default()
-            }
+        match failure {
+            None => outcome.replies.into_iter().for_each(|reply| reply()),
+            // Those who wait are answered after this, by what is dropped.
+            Some(error) => self.recover(&error),
         }
+        turn
     }
 
-    fn commit(&self, batch: Vec<Job>, now: Now, changes: &mut Vec<Change>) -> Result<Committed, redb::Error> {
+    fn commit(&self, batch: &mut Vec<Job>, now: Now, outcome: &mut Outcome) -> Result<Committed, redb::Error> {
         let held = self.core.slot.hold();
         let Some(database) = held.as_ref() else { return Err(redb::Error::DatabaseClosed) };
         let durable = batch.is_empty() || self.is_lazy_long_enough() || batch.iter().any(|job| job.durable);
@@ -184,9 +188,8 @@ impl Writer {
         transaction.set_quick_repair(true);
         transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
         let mut tables = Tables::open(&transaction)?;
-        let mut replies = Vec::with_capacity(batch.len());
-        for job in batch {
-            replies.push((job.step)(&mut tables, now, changes)?);
+        for job in batch.drain(..) {
+            (job.step)(&mut tables, now, outcome)?;
         }
         let swept = sweep::step(&mut tables, now)?;
         if self.is_time_to_note(now) {
@@ -196,10 +199,10 @@ impl Writer {
         let sessions = tables.sessions.len()?;
         drop(tables);
         transaction.commit()?;
-        Ok(Committed { replies, swept, sessions, durable })
+        Ok(Committed { swept, sessions, durable })
     }
 
-    fn settle(&mut self, committed: Committed, now: Now) -> (Turn, Vec<Reply>) {
+    fn settle(&mut self, committed: &Committed, now: Now) -> Turn {
         self.lazy_since =
             if committed.durable { None } else { self.lazy_since.or_else(|| Some(self.core.clock.monotonic())) };
         if self.is_time_to_note(now) {
@@ -211,7 +214,7 @@ impl Writer {
         if self.trouble.take().is_some() {
             tracing::info!(event = "store.recovered");
         }
-        (Turn { committed: true, swept: committed.swept }, committed.replies)
+        Turn { committed: true, swept: committed.swept }
     }
 
     /// After a failure: opens the file again, so that it can be read, and lets some time pass before the next write.
@@ -219,6 +222,7 @@ impl Writer {
         if self.trouble.is_none() {
             tracing::error!(event = "store.write-failed", error);
         }
+        self.core.note_write(false);
         (self.lazy_since, self.behind) = (None, false);
         let is_open = self.reopen();
         self.pause(is_open);
@@ -232,7 +236,11 @@ impl Writer {
 
     fn reopen(&self) -> bool {
         match self.core.slot.reopen(&self.opening, &self.core.directory) {
-            Ok(()) => true,
+            Ok(()) => {
+                // What failed meanwhile failed of the same.
+                self.core.take_failed_read();
+                true
+            }
             Err(error) => {
                 tracing::error!(event = "store.not-reopened", error = %error);
                 false
