@@ -258,6 +258,28 @@ impl Gateway {
     }
 
     async fn run_on(public: Listener, settings: Settings, level: tracing::Level) -> Self {
+        let clock = Arc::new(OffsetClock::default());
+        let StoreSettings::Memory { max_sessions } = settings.session.store;
+        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
+        Self::run_over(public, settings, level, clock, store).await
+    }
+
+    /// Another replica: it has the store of this one, and its clock. Its settings must name the same session keys.
+    pub async fn replica(&self, settings: Settings) -> Self {
+        let public = Listener::bind(&loopback()).await.unwrap();
+        let (clock, store) = (Arc::clone(&self.clock), Arc::clone(&self.store));
+        let replica = Self::run_over(public, settings, tracing::Level::DEBUG, clock, store).await;
+        replica.ready().await;
+        replica
+    }
+
+    async fn run_over(
+        public: Listener,
+        settings: Settings,
+        level: tracing::Level,
+        clock: Arc<OffsetClock>,
+        store: Arc<FailingStore>,
+    ) -> Self {
         let (log, access_log) = (Captured::default(), Captured::default());
         let log_settings = LogSettings { level, ..LogSettings::default() };
         let logging = tracing::subscriber::set_default(logging::subscriber(&log_settings, log.clone()));
@@ -268,9 +290,6 @@ impl Gateway {
         let address = listeners.public.local_address().unwrap();
         let probe_address = listeners.probe.local_address().unwrap();
         let public_url = settings.public_url.namespace();
-        let clock = Arc::new(OffsetClock::default());
-        let StoreSettings::Memory { max_sessions } = settings.session.store;
-        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
         let world = World {
             clock: Arc::clone(&clock) as Arc<_>,
             entropy: Arc::new(SystemEntropy),
