@@ -144,10 +144,16 @@ fn begins(text: &[u8], prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
+/// Whether a cookie of a gateway is among the `Cookie` fields.
+#[must_use]
+pub fn holds_gateway_cookies(headers: &HeaderMap) -> bool {
+    // A pair begins with its name, so the name need not be taken out to be judged.
+    pairs(headers).any(is_gateway_name)
+}
+
 /// Takes the gateway's cookies out of the `Cookie` fields; all others keep their bytes and their order.
 pub fn remove_gateway_cookies(headers: &mut HeaderMap) {
-    // A pair begins with its name, so the name need not be taken out to be judged.
-    if !pairs(headers).any(is_gateway_name) {
+    if !holds_gateway_cookies(headers) {
         return;
     }
     let room = headers.get_all(COOKIE).iter().map(|field| field.len() + 2).sum();

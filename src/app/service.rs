@@ -150,6 +150,10 @@ fn announce(settings: &Settings, listeners: &Listeners) {
                 provider = provider.label(),
                 redirect_uri = settings.redirect_uri(&route.host, provider),
                 post_logout_redirect_uri = settings.post_logout_redirect_uri(&route.host),
+                back_channel_logout_uri =
+                    provider.issuer.as_ref().map(|_| settings.back_channel_logout_uri(&route.host)),
+                front_channel_logout_uri =
+                    provider.issuer.as_ref().map(|_| settings.front_channel_logout_uri(&route.host)),
             );
         }
     }

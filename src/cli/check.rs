@@ -20,9 +20,14 @@ pub(super) fn check(file: &FileArgument, online: bool, programs: &dyn Programs, 
 }
 
 fn show(registration: &Registration, output: &mut Output<'_>) {
-    let Registration { provider, client_id, redirect_uris, post_logout_redirect_uris } = registration;
+    let Registration { provider, client_id, redirect_uris, post_logout_redirect_uris, .. } = registration;
     output.line(format_args!("\nRegister at provider {provider}, for client {client_id}:"));
-    for (kind, uris) in [("redirect URI", redirect_uris), ("post-logout redirect URI", post_logout_redirect_uris)] {
+    for (kind, uris) in [
+        ("redirect URI", redirect_uris),
+        ("post-logout redirect URI", post_logout_redirect_uris),
+        ("back-channel logout URI", &registration.back_channel_logout_uris),
+        ("front-channel logout URI", &registration.front_channel_logout_uris),
+    ] {
         for uri in uris {
             output.line(format_args!("  {:<26}{uri}", format!("{kind}:")));
         }

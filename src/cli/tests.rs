@@ -110,6 +110,8 @@ fn check_says_what_to_register() {
         "Register at provider default, for client wiki:",
         "redirect URI:             https://wiki.example.com/oauth2/callback\n",
         "post-logout redirect URI: https://wiki.example.com/oauth2/signed_out\n",
+        "back-channel logout URI:  https://wiki.example.com/oauth2/backchannel-logout\n",
+        "front-channel logout URI: https://wiki.example.com/oauth2/frontchannel-logout\n",
     ] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }

@@ -1,6 +1,7 @@
 //! What an operator registers at each provider.
 
 use crate::gateway::settings::Settings;
+use crate::origin::Host;
 
 /// The URIs of one provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,11 @@ pub struct Registration {
     pub redirect_uris: Vec<String>,
     /// Post-logout redirect URIs (OpenID Connect RP-Initiated Logout §3.1); none for plain OAuth 2.0.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Back-channel logout URIs (OpenID Connect Back-Channel Logout §2.2), any one of which is enough; none for plain
+    /// OAuth 2.0.
+    pub back_channel_logout_uris: Vec<String>,
+    /// Front-channel logout URIs (OpenID Connect Front-Channel Logout §2), any one of which is enough.
+    pub front_channel_logout_uris: Vec<String>,
 }
 
 /// What is to be registered at every provider that has an upstream.
@@ -31,11 +37,17 @@ pub fn registrations(settings: &Settings) -> Vec<Registration> {
         }
         let with_logout = provider.issuer.is_some() || provider.endpoints.end_session.is_some();
         let post_logout = hosts.iter().filter(|_| with_logout).map(|host| settings.post_logout_redirect_uri(host));
+        let told = |uri: fn(&Settings, &Host) -> String| {
+            let hosts = hosts.iter().filter(|_| provider.issuer.is_some());
+            hosts.map(|host| uri(settings, host)).collect()
+        };
         registrations.push(Registration {
             provider: provider.label().to_owned(),
             client_id: provider.client_id.clone(),
             redirect_uris: hosts.iter().map(|host| settings.redirect_uri(host, provider)).collect(),
             post_logout_redirect_uris: post_logout.collect(),
+            back_channel_logout_uris: told(Settings::back_channel_logout_uri),
+            front_channel_logout_uris: told(Settings::front_channel_logout_uri),
         });
     }
     registrations

@@ -181,6 +181,9 @@ impl Gateway {
         context.step_up = refusal.step_up.as_deref();
         // Where no login is offered, none is pointed at either.
         let unauthenticated = code.description().status == StatusCode::UNAUTHORIZED && code != Code::AnonymousDenied;
+        if code.is_refused_logout_token() && ingress.method == Method::POST {
+            return respond::logout_refused(code, &context);
+        }
         if refusal.program || ingress.audience == Audience::Program {
             context.login = (unauthenticated || refusal.step_up.is_some()).then_some(absolute.as_str());
             return self.with_allow(ingress, respond::problem(code, &context), code);

@@ -56,6 +56,8 @@ const OPERATOR: &str = "The login service does not accept how this site is set u
 const SOON: &str = "You have not been logged out. Please try again in a moment.";
 const LOGIN_SOON: &str = "Logging in is not possible right now. Please try again in a moment.";
 const ADDRESS: &str = "Please check the address. If you followed a link, the link is wrong.";
+const LOGOUT_REFUSED: &str = "Nobody was logged out here. Please tell the person who runs this site and give the \
+     request id.";
 const APPLICATION: &str = "You have not been logged out. Please try again in a moment. If it goes on, tell the person who runs this \
      site and give the request id.";
 
@@ -279,6 +281,12 @@ codes! {
          and give the request id.";
 
     // Signing out.
+    /// A logout token of the provider failed a check, or has been used (OpenID Connect Back-Channel Logout §2.8).
+    LogoutTokenInvalid = "logout-token-invalid": 400 Provider WARN, "The logout was not accepted", LOGOUT_REFUSED;
+    /// A logout that comes in no form of a provider's.
+    LogoutMalformed = "logout-malformed": 400 UserAgent WARN, "The logout was not accepted", LOGOUT_REFUSED;
+    /// Providers end more sessions at once than are worked on.
+    TooManyLogouts = "too-many-logouts": 429 UserAgent WARN retry 1, "Too many logouts at once", LOGOUT_REFUSED;
     /// Somebody came to sign out by a link of another site: a button asks first.
     SignOutConfirm = "sign-out-confirm": 200 UserAgent DEBUG, "Sign out?",
         "Sign out to end your login on this site.";
@@ -312,6 +320,12 @@ impl Code {
                 | Self::CodeRejected
                 | Self::TokenInvalid
         )
+    }
+
+    /// A request of a provider is refused, which reads an error of OAuth 2.0 (RFC 6749 §5.2) and no page.
+    #[must_use]
+    pub fn is_refused_logout_token(self) -> bool {
+        matches!(self, Self::LogoutTokenInvalid | Self::LogoutMalformed)
     }
 
     /// The provider said no, could not say anything, or not what was asked for: the page leads to another login.

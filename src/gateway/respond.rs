@@ -114,6 +114,13 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
     answer(code, context, "application/problem+json", "no-referrer", POLICY, body)
 }
 
+/// The answer to a provider whose logout token is refused (OpenID Connect Back-Channel Logout §2.8).
+#[must_use]
+pub fn logout_refused(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
+    let body = br#"{"error":"invalid_request"}"#.to_vec();
+    answer(code, context, "application/json", "no-referrer", POLICY, body)
+}
+
 /// The page for people of any reason that needs no page of its own.
 #[must_use]
 pub fn page<'a>(code: Code, context: &RefusalContext<'a>) -> Response<Bytes> {

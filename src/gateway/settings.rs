@@ -163,4 +163,16 @@ impl Settings {
     pub fn post_logout_redirect_uri(&self, host: &Host) -> String {
         format!("{}{}/signed_out", self.public_url.origin_of(host), self.endpoints())
     }
+
+    /// Where a provider says, server to server, that a session has ended (OpenID Connect Back-Channel Logout §2.2).
+    #[must_use]
+    pub fn back_channel_logout_uri(&self, host: &Host) -> String {
+        format!("{}{}/backchannel-logout", self.public_url.origin_of(host), self.endpoints())
+    }
+
+    /// Where a provider says so by way of a browser (OpenID Connect Front-Channel Logout §2).
+    #[must_use]
+    pub fn front_channel_logout_uri(&self, host: &Host) -> String {
+        format!("{}{}/frontchannel-logout", self.public_url.origin_of(host), self.endpoints())
+    }
 }

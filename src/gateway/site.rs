@@ -9,13 +9,14 @@ use http::{HeaderMap, Method, Response};
 
 use super::address_rate::AddressRate;
 use super::audience::Audience;
-use super::callback_rate::CallbackRate;
 use super::cross_site;
 use super::current_providers::CurrentProviders;
 use super::ending::session_end;
 use super::endpoints;
 use super::form;
 use super::ingress::{Inbound, Ingress, Rules};
+use super::provider_logout::LogoutRates;
+use super::rate::Rate;
 use super::refresh::Refresher;
 use super::refusal::Refusal;
 use super::respond::RefusalContext;
@@ -108,7 +109,8 @@ pub struct Gateway {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) audit_log: Arc<AuditLog>,
-    pub(super) callback_rate: Arc<CallbackRate>,
+    pub(super) callback_rate: Arc<Rate>,
+    pub(super) logout_rates: Arc<LogoutRates>,
     pub(super) address_rate: Arc<AddressRate>,
     pub(super) web_sockets: Arc<WebSockets>,
     pub(super) body_limits: Arc<BodyLimits>,
@@ -120,7 +122,8 @@ struct Lasting {
     refresher: Arc<Refresher>,
     revoker: Arc<Revoker>,
     audit_log: Arc<AuditLog>,
-    callback_rate: Arc<CallbackRate>,
+    callback_rate: Arc<Rate>,
+    logout_rates: Arc<LogoutRates>,
     address_rate: Arc<AddressRate>,
     web_sockets: Arc<WebSockets>,
 }
@@ -156,6 +159,7 @@ impl Gateway {
             revoker,
             audit_log,
             callback_rate: Arc::default(),
+            logout_rates: Arc::default(),
             address_rate: Arc::default(),
             web_sockets: Arc::default(),
         };
@@ -174,6 +178,7 @@ impl Gateway {
             revoker: Arc::clone(&self.revoker),
             audit_log: Arc::clone(&self.audit_log),
             callback_rate: Arc::clone(&self.callback_rate),
+            logout_rates: Arc::clone(&self.logout_rates),
             address_rate: Arc::clone(&self.address_rate),
             web_sockets: Arc::clone(&self.web_sockets),
         };
@@ -204,6 +209,7 @@ impl Gateway {
             audit_log: lasting.audit_log,
             jwk_set: parts.jwk_set,
             callback_rate: lasting.callback_rate,
+            logout_rates: lasting.logout_rates,
             address_rate: lasting.address_rate,
             web_sockets: lasting.web_sockets,
             body_limits: Arc::new(body_limits(&parts.limits, &parts.metrics)),

@@ -14,11 +14,9 @@ use crate::oidc::json::{self, JsonError};
 use crate::oidc::jwk_set::JwkSet;
 use crate::oidc::jws::{Algorithm, JwsError, UnverifiedJws};
 use crate::oidc::numeric_date;
-use crate::oidc::token_claims::{self, ClaimError};
+use crate::oidc::token_claims::{self, ClaimError, MAX_CLAIMS};
 use crate::secret::{AccessToken, AuthorizationCode, Nonce, RawIdToken};
 
-/// Most bytes of claims.
-pub const MAX_CLAIMS: usize = 16 * 1024;
 /// A token is checked seconds after it was made; one of yesterday was made for something else.
 const OLDEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -161,15 +159,10 @@ impl<'a> UnverifiedIdToken<'a> {
         matches!(error, IdTokenError::Jws(error) if self.0.may_need_newer_keys(error))
     }
 
-    /// Where the token says that it comes from: the host of its `iss`, and a hash of its `kid`. For logs about a token
-    /// that is refused; nobody may rely on either.
+    /// Where the token says that it comes from, for logs about one that is refused.
     #[must_use]
     pub fn claimed_origin(&self) -> (Option<String>, Option<String>) {
-        let claims = json::read_object(self.0.unverified_payload(), MAX_CLAIMS).unwrap_or_default();
-        let issuer = claims.get("iss").and_then(Value::as_str).and_then(|issuer| url::Url::parse(issuer).ok());
-        let hash = self.0.kid().map(|kid| Sha256::digest(kid.as_bytes()));
-        let short = |hash: &[u8]| hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        (issuer.and_then(|issuer| issuer.host_str().map(str::to_owned)), hash.map(|hash| short(&hash)))
+        self.0.claimed_origin()
     }
 
     /// Verifies the token of a login.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::claims::{Claims, ClaimsMapping, Identity};
-use crate::oidc::id_token::{IdToken, MAX_CLAIMS};
+use crate::oidc::id_token::IdToken;
 use crate::oidc::token_claims;
+use crate::oidc::token_claims::MAX_CLAIMS;
 use crate::oidc::userinfo::Userinfo;
 
 /// Whether an e-mail address counts as verified.

@@ -6,9 +6,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::oidc::json;
 use crate::oidc::jwk_set::JwkSet;
+use crate::oidc::token_claims::MAX_CLAIMS;
 
 /// Longest token, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
@@ -168,9 +170,15 @@ impl<'a> UnverifiedJws<'a> {
         &self.payload
     }
 
-    /// The key identifier that the header names.
-    pub(crate) fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+    /// Where the token says that it comes from: the host of its `iss`, and a hash of its `kid`. For logs about a token
+    /// that is refused; nobody may rely on either.
+    #[must_use]
+    pub fn claimed_origin(&self) -> (Option<String>, Option<String>) {
+        let claims = json::read_object(&self.payload, MAX_CLAIMS).unwrap_or_default();
+        let issuer = claims.get("iss").and_then(Value::as_str).and_then(|issuer| url::Url::parse(issuer).ok());
+        let hash = self.kid.as_ref().map(|kid| Sha256::digest(kid.as_bytes()));
+        let short = |hash: &[u8]| hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        (issuer.and_then(|issuer| issuer.host_str().map(str::to_owned)), hash.map(|hash| short(&hash)))
     }
 
     /// Whether `typ` is one of `accepted`, without case and without `application/`; an absent one counts as `JWT`.

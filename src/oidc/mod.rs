@@ -13,6 +13,7 @@ pub mod json;
 pub mod jwk_set;
 pub mod jws;
 pub mod logout;
+pub mod logout_token;
 pub mod numeric_date;
 pub mod pkce;
 pub mod provider_metadata;

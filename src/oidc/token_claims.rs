@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::oidc::numeric_date;
 
+/// Most bytes of claims.
+pub const MAX_CLAIMS: usize = 16 * 1024;
 /// Longest subject, in bytes (OpenID Connect Core §2).
 const MAX_SUBJECT: usize = 255;
 

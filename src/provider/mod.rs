@@ -24,6 +24,7 @@ mod breaker;
 pub mod discovery;
 pub mod exchange;
 mod key_cache;
+pub mod logout_token;
 pub mod observer;
 pub mod online_check;
 pub mod refresh;

@@ -29,6 +29,7 @@ use crate::origin::Host;
 mod begin;
 mod confirm;
 mod end;
+mod logout_turn;
 mod open;
 mod renew;
 mod save;
@@ -38,7 +39,8 @@ mod watch;
 
 pub use begin::{Begun, NewSession};
 pub(super) use confirm::stamp;
-pub use end::{EndedSession, SessionSummary};
+pub use end::{EndedByIndex, EndedSession, SessionSummary};
+pub use logout_turn::{LogoutTurn, NamedToken};
 pub use open::Opened;
 pub use save::{Lease, SaveError, Saved};
 pub use watch::SessionWatch;
@@ -48,12 +50,14 @@ pub use watch::SessionWatch;
 pub enum Marker<'a> {
     /// A login attempt.
     Attempt(&'a [u8; 16]),
-    /// A logout token (OpenID Connect Back-Channel Logout §2.6).
+    /// A turn at a logout token (OpenID Connect Back-Channel Logout §2.6).
     LogoutToken {
         /// Its issuer.
         issuer: &'a str,
         /// Its `jti`.
         jti: &'a str,
+        /// Which turn.
+        turn: u8,
     },
 }
 
@@ -153,8 +157,9 @@ impl Sessions {
         let namespace = self.namespace.as_bytes();
         let named = match marker {
             Marker::Attempt(id) => tlv(&[b"vestibule/marker/v1", namespace, b"attempt", id]),
-            Marker::LogoutToken { issuer, jti } => {
-                tlv(&[b"vestibule/marker/v1", namespace, b"logout-token", issuer.as_bytes(), jti.as_bytes()])
+            Marker::LogoutToken { issuer, jti, turn } => {
+                let (issuer, jti) = (issuer.as_bytes(), jti.as_bytes());
+                tlv(&[b"vestibule/marker/v1", namespace, b"logout-token", issuer, jti, &[turn]])
             }
         };
         let mut key = [0; 16];

@@ -31,8 +31,8 @@ pub use error::{EndReason, SessionError, WhyNot};
 pub use grant::{Grant, GrantId, GrantKey, GrantMark, GrantTokens};
 pub use index::IndexName;
 pub use lifecycle::{
-    Begun, EndedSession, Lease, Marker, NewSession, Opened, PassedSession, SaveError, Saved, SessionSummary,
-    SessionWatch, Sessions,
+    Begun, EndedByIndex, EndedSession, Lease, LogoutTurn, Marker, NamedToken, NewSession, Opened, PassedSession,
+    SaveError, Saved, SessionSummary, SessionWatch, Sessions,
 };
 pub use opened::OpenedSession;
 pub use record::TooLarge;

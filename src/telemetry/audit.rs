@@ -52,6 +52,15 @@ pub enum AuditEvent<'a> {
     LogoutRevocationFailed { provider: &'a str, session: &'a str, reason: &'static str },
     /// Somebody wanted to sign out, and the store could not be written.
     LogoutFailed { session: &'a str },
+    /// The provider has ended sessions, server to server; `by` is `sid` or `sub`, `ended` the number of sessions here, and
+    /// `revoked` of those whose tokens were at hand to be revoked.
+    BackChannelAccepted { provider: &'a str, by: &'static str, ended: u64, revoked: u64 },
+    /// What was to be a logout token was not accepted; `check` is the rule it breaks.
+    BackChannelRejected { provider: Option<&'a str>, reason: &'static str, check: Option<&'static str> },
+    /// The provider has ended sessions by way of a browser.
+    FrontChannelAccepted { provider: &'a str, by: &'static str, ended: u64 },
+    /// A front-channel logout was not accepted.
+    FrontChannelRejected { provider: Option<&'a str>, reason: &'static str, check: Option<&'static str> },
     /// Another site tried to use a session; `site` is the browser's word for it.
     CsrfDenied { rule: &'static str, site: Option<&'static str> },
     /// A rule said no; `rule` is the pattern of an `[[upstream.rule]]`, without one it was the upstream itself.
@@ -79,6 +88,8 @@ struct Fields<'a> {
     reason: Option<&'static str>,
     detail: Option<&'a str>,
     generation: Option<u64>,
+    ended: Option<u64>,
+    revoked: Option<u64>,
     suppressed: Option<u64>,
 }
 
@@ -102,6 +113,10 @@ impl<'a> AuditEvent<'a> {
             Self::LogoutAtProvider { .. } => "logout.at-provider",
             Self::LogoutRevocationFailed { .. } => "logout.revocation-failed",
             Self::LogoutFailed { .. } => "logout.failed",
+            Self::BackChannelAccepted { .. } => "bcl.accepted",
+            Self::BackChannelRejected { .. } => "bcl.rejected",
+            Self::FrontChannelAccepted { .. } => "fcl.accepted",
+            Self::FrontChannelRejected { .. } => "fcl.rejected",
             Self::CsrfDenied { .. } => "csrf.denied",
             Self::AuthzDenied { .. } => "authz.denied",
             Self::ForwardAuthDenied { .. } => "fwdauth.denied",
@@ -119,6 +134,8 @@ impl<'a> AuditEvent<'a> {
             | Self::GrantNarrowed { .. }
             | Self::SessionCookieInvalid { .. }
             | Self::LogoutRevocationFailed { .. }
+            | Self::BackChannelRejected { .. }
+            | Self::FrontChannelRejected { .. }
             | Self::CsrfDenied { .. }
             | Self::ForwardAuthDenied { .. }
             | Self::UpgradeDenied { .. }
@@ -134,7 +151,19 @@ impl<'a> AuditEvent<'a> {
             Self::LoginOk { provider, user, session } | Self::SessionCreated { provider, user, session } => {
                 Fields { provider: Some(provider), user: Some(user), session: Some(session), ..none }
             }
-            Self::LoginRejected { provider, reason, check } => {
+            Self::BackChannelAccepted { provider, by, ended, revoked } => Fields {
+                provider: Some(provider),
+                reason: Some(by),
+                ended: Some(ended),
+                revoked: Some(revoked),
+                ..none
+            },
+            Self::FrontChannelAccepted { provider, by, ended } => {
+                Fields { provider: Some(provider), reason: Some(by), ended: Some(ended), ..none }
+            }
+            Self::LoginRejected { provider, reason, check }
+            | Self::BackChannelRejected { provider, reason, check }
+            | Self::FrontChannelRejected { provider, reason, check } => {
                 Fields { provider, reason: Some(reason), detail: check, ..none }
             }
             Self::GrantNarrowed { provider, user, session, missing } => Fields {
@@ -215,6 +244,8 @@ impl AuditLog {
                     reason = fields.reason,
                     detail = fields.detail,
                     generation = fields.generation,
+                    ended = fields.ended,
+                    revoked = fields.revoked,
                     suppressed = fields.suppressed,
                 )
             };

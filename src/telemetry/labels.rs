@@ -244,6 +244,10 @@ labels! {
         WriteTimeout = "write-timeout",
         /// Callbacks a second.
         Callbacks = "callbacks",
+        /// Logout tokens a second.
+        LogoutTokens = "logout-tokens",
+        /// Front-channel logouts a second.
+        FrontChannelLogouts = "front-channel-logouts",
         /// Callbacks a minute of one address.
         CallbacksPerAddress = "callbacks-per-address",
         /// WebSockets of one session.

@@ -1,6 +1,8 @@
 //! The gateway's own endpoints, one file each.
 
+mod backchannel_logout;
 mod callback;
+mod frontchannel_logout;
 mod jwks;
 mod login;
 mod own_session;
@@ -23,11 +25,21 @@ pub(super) use login::{begin as begin_login, begin_step_up};
 /// What an endpoint answers with.
 pub(super) type Answer = Result<Response<Bytes>, Refusal>;
 
+const BACK_CHANNEL_LOGOUT: &str = "/backchannel-logout";
+const FRONT_CHANNEL_LOGOUT: &str = "/frontchannel-logout";
+
+/// Whether a provider calls this endpoint by itself, without a browser.
+pub(super) fn is_back_channel(rest: &str) -> bool {
+    rest == BACK_CHANNEL_LOGOUT
+}
+
 /// The methods of an endpoint (RFC 9110 §10.2.1).
 pub(super) fn allowed(rest: &str) -> &'static [Method] {
     match rest {
         "/sign_out" | "/logout" => &[Method::GET, Method::HEAD, Method::POST],
-        "/session/refresh" => &[Method::POST],
+        "/session/refresh" | BACK_CHANNEL_LOGOUT => &[Method::POST],
+        // Whatever reads ahead by HEAD must not end a session.
+        FRONT_CHANNEL_LOGOUT => &[Method::GET],
         // A scanner that repeats an address by HEAD must not spend the code in it.
         _ if rest == "/callback" || rest.starts_with("/callback/") => &[Method::GET],
         _ => &[Method::GET, Method::HEAD],
@@ -50,6 +62,8 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
             | "/session/refresh"
             | "/callback"
             | "/jwks.json"
+            | BACK_CHANNEL_LOGOUT
+            | FRONT_CHANNEL_LOGOUT
     ) || rest.starts_with("/callback/");
     if !known {
         return Err(Refusal::of(Code::NotFound));
@@ -62,6 +76,8 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
         "/sign_out" | "/logout" => sign_out::sign_out(gateway, ingress, inbound).await,
         "/signed_out" => signed_out::signed_out(gateway, ingress),
         "/jwks.json" => Ok(jwks::jwks(gateway)),
+        BACK_CHANNEL_LOGOUT => backchannel_logout::backchannel_logout(gateway, ingress, inbound).await,
+        FRONT_CHANNEL_LOGOUT => frontchannel_logout::frontchannel_logout(gateway, ingress).await,
         "/userinfo" => own_session::userinfo(gateway, ingress, headers).await,
         "/session" => own_session::times(gateway, ingress, headers).await,
         "/session/refresh" => own_session::refresh(gateway, ingress, headers).await,

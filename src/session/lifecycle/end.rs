@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use super::Sessions;
+use super::seal::reference_of;
 use crate::clock::Timestamp;
 use crate::session::card::Card;
 use crate::session::error::{EndReason, SessionError};
@@ -20,8 +21,21 @@ use crate::session::ticket::StoreKey;
 pub struct EndedSession {
     /// Its name in the store.
     pub store_key: StoreKey,
+    /// What stands for it in logs.
+    pub reference: String,
+    /// Who had it, and for what; `None` when its key has been removed.
+    pub card: Option<Card>,
     /// The session, if this process had it open: only then are there tokens to revoke.
     pub opened: Option<Arc<OpenedSession>>,
+}
+
+/// What came of ending all that an index names.
+#[derive(Debug, Default)]
+pub struct EndedByIndex {
+    /// Those that have been ended.
+    pub ended: Vec<EndedSession>,
+    /// Why there may be others that live on.
+    pub failure: Option<SessionError>,
 }
 
 /// What is known of a live session without its cookie.
@@ -72,9 +86,10 @@ impl Sessions {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
         // One that was stepped up from has been told of then.
-        let was_there = was_there && card.is_none_or(|card| !card.superseded);
-        tracing::debug!(event = "session.removed", reason = reason.as_str(), was_there);
-        Ok(was_there.then_some(EndedSession { store_key: key, opened }))
+        let was_there = was_there && card.as_ref().is_none_or(|card| !card.superseded);
+        let reference = reference_of(&self.rules.load().ring, &key);
+        tracing::debug!(event = "session.removed", session = reference, reason = reason.as_str(), was_there);
+        Ok(was_there.then_some(EndedSession { store_key: key, reference, card, opened }))
     }
 
     /// Ends the other one of two sessions between which somebody has stepped up.
@@ -106,19 +121,34 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<EndedSession>, SessionError> {
+        let EndedByIndex { ended, failure } = self.end_all_of(name, at, reason).await;
+        failure.map_or(Ok(ended), Err)
+    }
+
+    /// The same, and says which have been ended also when others could not be: nobody will learn of them again.
+    pub async fn end_all_of(&self, name: IndexName<'_>, at: Option<Timestamp>, reason: EndReason) -> EndedByIndex {
+        let mut outcome = EndedByIndex::default();
+        match self.close_index(name, at.unwrap_or_else(|| self.clock.now())).await {
+            Ok(members) => {
+                for key in members {
+                    match self.end_by_key(key, reason).await {
+                        Ok(session) => outcome.ended.extend(session),
+                        Err(error) => outcome.failure = Some(error),
+                    }
+                }
+            }
+            Err(error) => outcome.failure = Some(error),
+        }
+        outcome
+    }
+
+    /// Leaves the tombstone, then reads who is named.
+    async fn close_index(&self, name: IndexName<'_>, at: Timestamp) -> Result<HashSet<StoreKey>, SessionError> {
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
-        let at = at.unwrap_or_else(|| self.clock.now());
         for index in &indexes {
             self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
         }
-        let (mut ended, mut failure) = (Vec::new(), None);
-        for key in self.members(name).await? {
-            match self.end_by_key(key, reason).await {
-                Ok(session) => ended.extend(session),
-                Err(error) => failure = Some(error),
-            }
-        }
-        failure.map_or(Ok(ended), Err)
+        self.members(name).await
     }
 
     /// The live sessions of one person, at all hosts.
@@ -133,6 +163,12 @@ impl Sessions {
         // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
         found.retain(|one| one.card.subject == subject);
         Ok(found)
+    }
+
+    /// What stands for a person in logs, for whom no session is open here.
+    #[must_use]
+    pub fn pseudonym(&self, card: &Card) -> String {
+        self.rules.load().ring.pseudonym(&card.issuer, &card.subject)
     }
 
     /// All live sessions.

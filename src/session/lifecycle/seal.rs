@@ -8,7 +8,7 @@ use crate::session::card::Card;
 use crate::session::content::SessionContent;
 use crate::session::envelope::{self, OpenedRecord};
 use crate::session::error::{EndReason, SessionError, WhyNot};
-use crate::session::key_ring::Kid;
+use crate::session::key_ring::{KeyRing, Kid};
 use crate::session::lifetime::Verdict;
 use crate::session::opened::{Identified, OpenedSession};
 use crate::session::record;
@@ -114,11 +114,17 @@ impl Sessions {
     pub(super) fn identify(&self, rules: &SessionRules, ticket: Ticket, host: &Host) -> Identified {
         let store_key = StoreKey::of(&self.namespace, host, ticket.id());
         Identified {
-            reference: rules.ring.reference(&tlv(&[b"session", ticket.id().expose()])),
+            reference: reference_of(&rules.ring, &store_key),
             host: host.clone(),
             store_key,
             liveness: self.registry.enter(store_key),
             ticket,
         }
     }
+}
+
+/// What stands for a session in logs. It comes from the name in the store, so that it is the same for whoever ends a
+/// session without its cookie.
+pub(super) fn reference_of(ring: &KeyRing, key: &StoreKey) -> String {
+    ring.reference(&tlv(&[b"session", key.as_bytes()]))
 }

@@ -42,6 +42,26 @@ pub async fn send(gateway: &Gateway, method: &str, target: &str, headers: &[(&st
     answer.unwrap_or_else(|| panic!("no answer to {method} {target}"))
 }
 
+/// Posts a form to a host of the gateway's, as a server would: without anything of a browser but these headers.
+pub async fn post_form(
+    gateway: &Gateway,
+    host: &str,
+    target: &str,
+    form: &str,
+    headers: &[(&str, &str)],
+) -> RawResponse {
+    let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = form.len();
+    let request = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n{form}");
+    raw::ask(gateway.address, request).await.unwrap_or_else(|| panic!("no answer to {target}"))
+}
+
+/// A provider posts a logout token to the usual host.
+pub async fn post_logout_token(gateway: &Gateway, token: &str) -> RawResponse {
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    post_form(gateway, "app.example", "/oauth2/backchannel-logout", &format!("logout_token={token}"), &form).await
+}
+
 /// A program asks, with this as its `Cookie` header.
 pub async fn program(gateway: &Gateway, target: &str, cookies: &str) -> RawResponse {
     send(gateway, "GET", target, &[("Cookie", cookies)]).await

@@ -172,9 +172,7 @@ impl Stage {
         adjust(&mut setup);
         let settings = Gateway::settings(&setup, self.provider.issuer(), self.upstream.address(), |_| {});
         assert!(settings.session_keys_configured, "replicas share their key");
-        let gateway = Gateway::beside(&self.gateway, settings).await;
-        gateway.ready().await;
-        gateway
+        self.gateway.replica(settings).await
     }
 
     /// The full URL of a path behind the gateway.
@@ -286,10 +284,13 @@ impl Gateway {
         Self { _logging: Some(logging), ..Self::put_up(public, settings, log, clock, store).await }
     }
 
-    /// A gateway with the store, the clock and the log of another.
-    async fn beside(other: &Self, settings: Settings) -> Self {
-        let (log, clock, store) = (other.log.clone(), Arc::clone(&other.clock), Arc::clone(&other.store));
-        Self::put_up(Listener::bind(&loopback()).await.unwrap(), settings, log, clock, store).await
+    /// Another replica: it has the store of this one, its clock and its log. Its settings must name the same session keys.
+    pub async fn replica(&self, settings: Settings) -> Self {
+        let (log, clock, store) = (self.log.clone(), Arc::clone(&self.clock), Arc::clone(&self.store));
+        let public = Listener::bind(&loopback()).await.unwrap();
+        let replica = Self::put_up(public, settings, log, clock, store).await;
+        replica.ready().await;
+        replica
     }
 
     async fn put_up(

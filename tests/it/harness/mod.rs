@@ -22,6 +22,7 @@ pub mod html;
 pub mod journey;
 pub mod keycloak;
 pub mod login_steps;
+pub mod logout_stage;
 pub mod loopback;
 pub mod page;
 pub mod peer_process;

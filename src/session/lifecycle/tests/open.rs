@@ -308,7 +308,7 @@ async fn a_marker_goes_up_once_per_gateway_and_purpose() {
     assert!(!scene.replica().put_once(Marker::Attempt(&id), until).await.unwrap());
     let other = scene.other(settings(&[1]), "https://other.example.com", clients());
     assert!(other.put_once(Marker::Attempt(&id), until).await.unwrap());
-    let logout = |issuer, jti| Marker::LogoutToken { issuer, jti };
+    let logout = |issuer, jti| Marker::LogoutToken { issuer, jti, turn: 0 };
     assert!(scene.sessions.put_once(logout("a", "bc"), until).await.unwrap());
     assert!(scene.sessions.put_once(logout("ab", "c"), until).await.unwrap());
     assert!(!scene.sessions.put_once(logout("a", "bc"), until).await.unwrap());

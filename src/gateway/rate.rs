@@ -1,11 +1,12 @@
-//! How many callbacks may spend a code: each costs a marker and a call to the provider, and anybody can make one.
+//! How many callbacks may spend a code, and how many logouts of providers are looked at: each costs work, and anybody can
+//! ask for it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A bucket that fills at a steady rate; after a quiet time as many may come at once as else in a second.
 #[derive(Debug, Default)]
-pub(super) struct CallbackRate(Mutex<Bucket>);
+pub(super) struct Rate(Mutex<Bucket>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -20,8 +21,8 @@ impl Default for Bucket {
     }
 }
 
-impl CallbackRate {
-    /// Whether one more may go on now, at so many a second over all browsers; `now` is monotonic.
+impl Rate {
+    /// Whether one more may go on now, at so many a second whoever asks; `now` is monotonic.
     pub(super) fn admits(&self, per_second: usize, now: Duration) -> bool {
         let per_second = f64::from(u32::try_from(per_second).unwrap_or(u32::MAX));
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_in_and_then_two_hundred_a_second() {
-        let rate = CallbackRate::default();
+        let rate = Rate::default();
         let admitted = |now| (0..1000).filter(|_| rate.admits(200, now)).count();
         assert_eq!(admitted(Duration::from_secs(5)), 200);
         assert_eq!(admitted(Duration::from_millis(5500)), 100);
