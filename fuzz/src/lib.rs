@@ -43,6 +43,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("login_cookie", cookies::login_cookie),
     ("login_state", sealed::login_state),
     ("logout_state", sealed::logout_state),
+    ("logout_token", tokens::logout_token),
     ("pattern", paths::pattern),
     ("provider_metadata", messages::provider_metadata),
     ("query", messages::query),

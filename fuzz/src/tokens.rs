@@ -9,6 +9,7 @@ use vestibule::clock::Timestamp;
 use vestibule::oidc::id_token::{Attempt, Expectations, UnverifiedIdToken};
 use vestibule::oidc::jwk_set::JwkSet;
 use vestibule::oidc::jws::UnverifiedJws;
+use vestibule::oidc::logout_token::{LogoutExpectations, UnverifiedLogoutToken};
 use vestibule::secret::{AccessToken, AuthorizationCode, Nonce, RawIdToken};
 
 const LIMIT: usize = 256 << 10;
@@ -55,6 +56,22 @@ pub fn id_token(bytes: &[u8]) {
     let (nonce, code) = (Nonce::new("nonce".to_owned()), AuthorizationCode::new("code".to_owned()));
     let attempt = Attempt { nonce: &nonce, code: &code, state: "state", max_age: None };
     let error = unverified.verify_login(keys(), &expectations, &attempt).unwrap_err();
+    let _newer = unverified.may_need_newer_keys(error);
+}
+
+/// No logout token is accepted, for none was signed.
+pub fn logout_token(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(unverified) = UnverifiedLogoutToken::parse(text) else { return };
+    let (host, kid) = unverified.claimed_origin();
+    assert!(host.is_none_or(|host| !host.contains(['\n', '\r', ' '])) && kid.is_none_or(|kid| kid.len() == 8));
+    let expectations = LogoutExpectations {
+        issuer: "https://id.example",
+        client_id: "gateway",
+        now: Timestamp::from_seconds(1_800_000_000),
+        leeway: Duration::from_secs(60),
+    };
+    let error = unverified.verify(keys(), &expectations).unwrap_err();
     let _newer = unverified.may_need_newer_keys(error);
 }
 

@@ -50,8 +50,8 @@ keys! {
     UPSTREAM "upstream"
         ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
          "cross_site" "path_policy" "keep_authorization" "headers" "identity_headers" "basic_password"
-         "identity_assertion" "timeouts" "tls" "forward_auth" "rule"]
-        ["targets" "scopes" "resource" "token" "bearer"]
+         "identity_assertion" "timeouts" "tls" "forward_auth" "rule" "scopes"]
+        ["targets" "resource" "token" "bearer"]
     HEADER "upstream.headers.NAME" ["value" "required" "list" "encode"] []
     IDENTITY_ASSERTION "upstream.identity_assertion" ["algorithm" "audience" "claims"] []
     ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []

@@ -31,6 +31,7 @@ mod reading;
 mod registration;
 mod routes;
 mod rules;
+mod scopes;
 mod secret_file;
 mod section;
 mod session;

@@ -140,14 +140,8 @@ fn scopes(section: &Section<'_>, has_issuer: bool) -> Vec<String> {
     let default: &[&str] = if has_issuer { &["openid", "profile", "email"] } else { &[] };
     let owned = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let Some(setting) = section.setting("scopes") else { return owned(default) };
-    let Some(items) = setting.strings("[\"openid\", \"profile\", \"email\"]") else { return owned(default) };
-    for (item, scope) in &items {
-        // RFC 6749 §3.3.
-        if !scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
-            item.refuse(format!("`{}` is not a scope", item.path()), "write every scope as an item of its own");
-        }
-    }
-    let scopes: Vec<&str> = items.into_iter().map(|(_, scope)| scope).collect();
+    let example = "[\"openid\", \"profile\", \"email\"]";
+    let Some(scopes) = super::scopes::scopes(&setting, example) else { return owned(default) };
     if has_issuer && !scopes.contains(&"openid") {
         let message = "`scopes` of a provider with an issuer must hold \"openid\": without it there is no ID token";
         setting.refuse(message, "add \"openid\"");

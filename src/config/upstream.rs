@@ -71,12 +71,14 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
         Anonymous::Login,
         &[("login", Anonymous::Login), ("forward", Anonymous::Forward), ("deny", Anonymous::Deny)],
     );
+    let scopes = scopes(&section, around.providers.get(provider));
     let host = host(&section, around.public_url)?;
     let cross_site = cross_site::cross_site(&section, &path, &host, around.public_url);
     let settings = RouteSettings {
         host,
         path,
         provider,
+        scopes,
         access,
         anonymous,
         public,
@@ -168,6 +170,28 @@ fn provider(section: &Section<'_>, providers: &[ProviderSettings]) -> usize {
         setting.refuse(format!("`{}` is not the name of a provider", setting.path()), help);
     }
     found.unwrap_or(0)
+}
+
+/// What the login must have been granted. What is not asked for is granted to nobody.
+fn scopes(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Vec<String> {
+    let Some(setting) = section.setting("scopes") else { return Vec::new() };
+    let Some(scopes) = super::scopes::scopes(&setting, "[\"calendar.read\"]") else { return Vec::new() };
+    if let Some(provider) = provider {
+        let asked = |scope: &&str| provider.scopes.iter().any(|asked| asked == scope);
+        let unasked: Vec<&str> = scopes.iter().copied().filter(|scope| !asked(scope)).collect();
+        if !unasked.is_empty() {
+            setting.warn(
+                format!(
+                    "`{}` needs what provider {} is not asked for: {}; nobody may in",
+                    setting.path(),
+                    provider.label(),
+                    unasked.join(", ")
+                ),
+                "add it to the `scopes` of the provider, or take it out here",
+            );
+        }
+    }
+    scopes.into_iter().map(str::to_owned).collect()
 }
 
 fn access(section: &Section<'_>, provider: Option<&ProviderSettings>) -> Access {

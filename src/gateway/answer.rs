@@ -179,6 +179,7 @@ impl Gateway {
         context.sign_out = Some(&sign_out);
         context.switch_account = Some(&switch_account);
         context.step_up = refusal.step_up.as_deref();
+        context.missing_scopes = refusal.missing_scopes.as_deref();
         // Where no login is offered, none is pointed at either.
         let unauthenticated = code.description().status == StatusCode::UNAUTHORIZED && code != Code::AnonymousDenied;
         if code.is_refused_logout_token() && ingress.method == Method::POST {

@@ -86,6 +86,10 @@ pub(super) async fn authorize<'a>(
     if let Decision::Denied(reason) = decide(route, requirements, &session) {
         return Err(denial::denied(gateway, ingress, route, requirements, &session, reason));
     }
+    let missing = route.missing_scopes(&session);
+    if !missing.is_empty() {
+        return Err(denial::not_granted(gateway, ingress, route, requirements, &session, &missing));
+    }
     // Last: whoever may not in anyway does not learn what it would take.
     if let Some(wanted) = requirements.step_up
         && let Some(shortfall) = gateway.shortfall(&route.known, wanted, &session)

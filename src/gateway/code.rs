@@ -200,6 +200,11 @@ codes! {
     ClaimMissing = "claim-missing": 403 UserAgent INFO, "Something about your account is missing",
         "You are logged in, but the login service does not say about this account what this page needs. Use another \
          account, or ask the person who runs this site.";
+    /// The login was not granted a scope that the upstream needs.
+    ScopeNotGranted = "scope-not-granted": 403 UserAgent INFO, "This site was not given what this page needs",
+        "You are logged in, but the login service did not grant something that this page needs: you may have declined \
+         it, or it is not allowed for this account. Log out, log in again and allow it, or ask the person who runs this \
+         site.";
     /// Another site wanted to use the session.
     CrossSite = "cross-site": 403 UserAgent WARN, "This came from another site",
         "Another site tried to do something here in your name, so it was not done. If it was you, open this site \

@@ -62,6 +62,20 @@ pub(super) fn denied(
     Refusal::of(code).with_detail(reason.as_str()).with_session(session)
 }
 
+/// 403 for somebody whose login was not granted what the upstream needs. What that is may be said: the person can have
+/// declined it.
+pub(super) fn not_granted(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    route: &Route,
+    requirements: &Requirements<'_>,
+    session: &OpenedSession,
+    missing: &[&str],
+) -> Refusal {
+    tell(gateway, ingress, route, requirements, session, Denial::ScopeNotGranted);
+    Refusal::of(Code::ScopeNotGranted).with_session(session).with_missing_scopes(missing)
+}
+
 /// Counts and tells of a denial, under the one name that its reason has in logs and metrics.
 pub(super) fn tell(
     gateway: &Gateway,

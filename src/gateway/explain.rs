@@ -191,6 +191,12 @@ fn contest(
     }
 }
 
+/// The scopes that an upstream needs and its provider is not asked for.
+fn unasked<'a>(settings: &Settings, route: &'a RouteSettings) -> Vec<&'a str> {
+    let asked = settings.providers.get(route.provider).map(|provider| provider.scopes.as_slice()).unwrap_or_default();
+    route.scopes.iter().filter(|scope| !asked.contains(scope)).map(String::as_str).collect()
+}
+
 /// What the rule asks for, whoever it is that asks.
 fn demands(
     told: &mut Explanation,
@@ -216,6 +222,13 @@ fn demands(
         },
     );
     told.say("access", access.to_string());
+    if !route.scopes.is_empty() {
+        told.say("scopes", format!("the login must have been granted {}", route.scopes.join(", ")));
+        let unasked = unasked(settings, route);
+        if !unasked.is_empty() {
+            told.say("scopes", format!("the provider is not asked for {}, so nobody may in", unasked.join(", ")));
+        }
+    }
     if let Some(StepUp { acr, max_age }) = step_up {
         let acr = acr.as_ref().map(|acr| format!("with acr {acr}"));
         let max_age = max_age.map(|age| format!("at most {} seconds ago", age.as_secs()));

@@ -25,6 +25,9 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
+    if let Some(session) = session {
+        gateway.sessions.note_use(session, &route.settings.upstream.name);
+    }
     let guard = session.map(|session| Arc::new(Keeper::new(gateway, session)) as SharedGuard);
     let place = match ingress.upgrade {
         Some(_) => Some(place(gateway, ingress, session.map(Arc::as_ref))?),

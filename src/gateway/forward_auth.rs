@@ -103,6 +103,9 @@ impl Gateway {
             }
         };
         answered.session = permit.session().cloned();
+        if let Some(session) = permit.session() {
+            self.sessions.note_use(session, &route.settings.upstream.name);
+        }
         allowed(self, asked, &permit, headers)
     }
 }

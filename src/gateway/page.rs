@@ -67,6 +67,8 @@ pub(super) struct Refusal<'a> {
 pub(super) struct Forbidden<'a> {
     /// Around it.
     pub(super) frame: Frame<'a>,
+    /// What the login service did not grant.
+    pub(super) missing_scopes: Option<&'a str>,
     /// The account that is logged in.
     pub(super) account: Option<&'a str>,
     /// Where to choose another account.

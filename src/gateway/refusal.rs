@@ -21,6 +21,8 @@ pub(super) struct Refusal {
     pub(super) return_to: Option<ReturnTo>,
     /// The fields of a form that was posted without a usable session, where they may be shown again.
     pub(super) form: Option<Box<[(String, String)]>>,
+    /// The scopes that were not granted and are needed, separated by spaces.
+    pub(super) missing_scopes: Option<Box<str>>,
     /// Whether a navigation is sent to the login.
     pub(super) login: bool,
     /// What that login must prove, for somebody who is logged in already.
@@ -50,6 +52,7 @@ impl Refusal {
             session: None,
             return_to: None,
             form: None,
+            missing_scopes: None,
             login: false,
             step_up: None,
             program: false,
@@ -98,6 +101,12 @@ impl Refusal {
     /// What had been typed into a form.
     pub(super) fn with_form(mut self, form: Option<Vec<(String, String)>>) -> Self {
         self.form = form.map(Vec::into_boxed_slice);
+        self
+    }
+
+    /// What the login was not granted.
+    pub(super) fn with_missing_scopes(mut self, scopes: &[&str]) -> Self {
+        self.missing_scopes = Some(scopes.join(" ").into_boxed_str());
         self
     }
 

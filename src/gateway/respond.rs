@@ -54,6 +54,8 @@ pub struct RefusalContext<'a> {
     pub switch_account: Option<&'a str>,
     /// Absolute URL of the login's start, for programs.
     pub login: Option<&'a str>,
+    /// Scopes that are needed and were not granted, separated by spaces.
+    pub missing_scopes: Option<&'a str>,
     /// What a login must prove for a request that was refused without it; frames, forms and programs learn of it here.
     pub step_up: Option<&'a StepUp>,
 }
@@ -71,6 +73,7 @@ impl<'a> RefusalContext<'a> {
             sign_out: None,
             switch_account: None,
             login: None,
+            missing_scopes: None,
             step_up: None,
         }
     }
@@ -97,6 +100,8 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
         acr_values: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         max_age: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<&'a str>,
         request_id: &'a str,
     }
     let Description { status, title, .. } = code.description();
@@ -107,6 +112,7 @@ pub fn problem(code: Code, context: &RefusalContext<'_>) -> Response<Bytes> {
         login: context.login,
         acr_values: context.step_up.and_then(|wanted| wanted.acr.as_deref()),
         max_age: context.step_up.and_then(|wanted| wanted.max_age).map(|age| age.as_secs()),
+        scope: context.missing_scopes,
         request_id: context.request_id,
     };
     // Strings and a number: there is nothing in it that could not be written.
@@ -125,10 +131,11 @@ pub fn logout_refused(code: Code, context: &RefusalContext<'_>) -> Response<Byte
 #[must_use]
 pub fn page<'a>(code: Code, context: &RefusalContext<'a>) -> Response<Bytes> {
     let frame = context.frame(code);
-    if matches!(code, Code::Forbidden | Code::GroupsOverage | Code::ClaimMissing) {
+    if matches!(code, Code::Forbidden | Code::GroupsOverage | Code::ClaimMissing | Code::ScopeNotGranted) {
         let link = |path: Option<&'a str>| path.map(LocalLink::new);
         let (switch_account, sign_out) = (link(context.switch_account), link(context.sign_out));
-        return html(code, context, &Forbidden { frame, account: context.account, switch_account, sign_out });
+        let (account, missing_scopes) = (context.account, context.missing_scopes);
+        return html(code, context, &Forbidden { frame, missing_scopes, account, switch_account, sign_out });
     }
     let status = code.description().status;
     if matches!(code, Code::StepUpRequired | Code::StepUpOtherAccount) {
@@ -259,13 +266,13 @@ fn answer(
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if status == StatusCode::UNAUTHORIZED || context.step_up.is_some() {
+    if status == StatusCode::UNAUTHORIZED || context.step_up.is_some() || context.missing_scopes.is_some() {
         headers.insert(WWW_AUTHENTICATE, challenge(context));
     }
     response
 }
 
-/// The challenge (RFC 6750 §3); for a step-up with what it must prove (RFC 9470 §3).
+/// The challenge (RFC 6750 §3), which names scopes that are missing; for a step-up with what it must prove (RFC 9470 §3).
 fn challenge(context: &RefusalContext<'_>) -> HeaderValue {
     // A canonical host holds neither quotes nor controls; one that did would lose its realm, not forge a challenge.
     let quotable = |text: &&str| text.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\');
@@ -277,6 +284,10 @@ fn challenge(context: &RefusalContext<'_>) -> HeaderValue {
     };
     if let Some(host) = Some(context.host).filter(quotable) {
         add("realm", host);
+    }
+    if let Some(scopes) = context.missing_scopes.filter(quotable) {
+        add("error", "insufficient_scope");
+        add("scope", scopes);
     }
     if let Some(wanted) = context.step_up {
         add("error", "insufficient_user_authentication");

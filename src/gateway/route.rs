@@ -1,7 +1,7 @@
 //! Host and canonical path to one of our own endpoints, or to an upstream.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
@@ -13,6 +13,7 @@ use super::rule::{Requirements, RuleTable};
 use super::settings::RouteSettings;
 use crate::origin::Host;
 use crate::provider::Provider;
+use crate::session::OpenedSession;
 use crate::telemetry::metrics::{ProviderMetrics, UpstreamMetrics};
 use crate::upstream::Upstream;
 use crate::upstream::presets::identity_header_names;
@@ -62,6 +63,12 @@ impl Route {
         let needs_groups = settings.upstream.uses_claim(|name| mapping.is_groups(name));
         let (rules, overage) = (RuleTable::new(&settings), OverageNotice::default());
         Self { settings, upstream, known, metrics, needs_groups, overage, rules }
+    }
+
+    /// The scopes that it needs and the login of a session was not granted.
+    pub(super) fn missing_scopes<'a>(&'a self, session: &OpenedSession) -> Vec<&'a str> {
+        let granted = session.login_grant().map(|grant| grant.tokens.scopes.as_slice()).unwrap_or_default();
+        self.settings.scopes.iter().filter(|needed| !granted.contains(needed)).map(String::as_str).collect()
     }
 
     /// What a request must meet; worked out once for each.
@@ -146,6 +153,12 @@ impl RouteTable {
     pub(super) fn uses_access_token(&self, host: &Host) -> bool {
         let site = self.sites.get(host);
         site.is_some_and(|site| site.routes.values().any(|route| route.upstream.needs_access_token()))
+    }
+
+    /// The scopes that upstreams of this host need.
+    pub(super) fn scopes(&self, host: &Host) -> BTreeSet<&str> {
+        let routes = self.sites.get(host).into_iter().flat_map(|site| site.routes.values());
+        routes.flat_map(|route| &route.settings.scopes).map(String::as_str).collect()
     }
 
     /// Every header by which some upstream is told who somebody is.

@@ -75,6 +75,8 @@ pub struct RouteSettings {
     pub path: String,
     /// Index of its provider in [`Settings::providers`].
     pub provider: usize,
+    /// Scopes that the login must have been granted (RFC 6749 §3.3).
+    pub scopes: Vec<String>,
     /// Who may in.
     pub access: Access,
     /// What happens to people who are not logged in.

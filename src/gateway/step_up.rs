@@ -79,6 +79,12 @@ impl Gateway {
         self.place(host, Method::GET, path)
     }
 
+    /// The upstream that a page is of, by its name.
+    pub(super) fn upstream_of_page(&self, host: &Host, path_and_query: &str) -> Option<String> {
+        let place = self.place_of_page(host, path_and_query)?;
+        self.routes.upstream(host, &place.path).map(|route| route.settings.upstream.name.clone())
+    }
+
     /// Reads a place as links of ours spell it: `POST /path`.
     pub(super) fn place_from(&self, host: &Host, spelled: &str) -> Option<Place> {
         let (method, path) = spelled.split_once(' ')?;
@@ -103,7 +109,8 @@ impl Gateway {
         let route = self.routes.upstream(session.host(), &place.path)?;
         let requirements = route.requirements(&place.method, &place.path);
         let wanted = requirements.step_up.filter(|_| !requirements.public)?;
-        if decide(route, &requirements, session) != Decision::Allowed {
+        let allowed = decide(route, &requirements, session) == Decision::Allowed;
+        if !allowed || !route.missing_scopes(session).is_empty() {
             return None;
         }
         self.shortfall(&route.known, wanted, session).map(|_| wanted.clone())

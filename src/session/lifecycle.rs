@@ -1,7 +1,7 @@
 //! The life of a session: begun, opened, written, ended. The one place that brings keys, clock, cache and store
 //! together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,6 +21,7 @@ use super::opened::OpenedSession;
 use super::rules::{NotAdmitted, RegisteredClient, SessionRules};
 use super::settings::SessionSettings;
 use super::store::{Change, ChangeKind, LastUse, MarkerKey, SessionStore};
+use super::ticket::StoreKey;
 use super::tlv::tlv;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -35,6 +36,7 @@ mod renew;
 mod save;
 mod seal;
 mod supersede;
+mod used;
 mod watch;
 
 pub use begin::{Begun, NewSession};
@@ -86,6 +88,8 @@ pub struct Sessions {
     hearing: Hearing,
     /// Past a limit, and not told of yet.
     passed: Mutex<Vec<PassedSession>>,
+    /// First uses of upstreams that are being written down.
+    noting: Mutex<HashSet<(StoreKey, String)>>,
 }
 
 impl fmt::Debug for Sessions {
@@ -121,6 +125,7 @@ impl Sessions {
             registry: Registry::new(),
             hearing: Hearing::default(),
             passed: Mutex::default(),
+            noting: Mutex::default(),
         }))
     }
 

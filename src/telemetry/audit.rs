@@ -24,8 +24,8 @@ const STORE_ERROR_PAUSE: u64 = 1000;
 pub enum AuditEvent<'a> {
     /// A browser was sent to the provider; `flow` is `login` or what else it was begun for.
     LoginStarted { provider: &'a str, flow: &'static str },
-    /// A login came to its end.
-    LoginOk { provider: &'a str, user: &'a str, session: &'a str },
+    /// A login came to its end; the scopes that were asked for and those that were granted.
+    LoginOk { provider: &'a str, user: &'a str, session: &'a str, asked: &'a str, granted: &'a str },
     /// A callback was refused; `check` names the check of a token that failed.
     LoginRejected { provider: Option<&'a str>, reason: &'static str, check: Option<&'static str> },
     /// A session began.
@@ -88,6 +88,8 @@ struct Fields<'a> {
     reason: Option<&'static str>,
     detail: Option<&'a str>,
     generation: Option<u64>,
+    asked: Option<&'a str>,
+    granted: Option<&'a str>,
     ended: Option<u64>,
     revoked: Option<u64>,
     suppressed: Option<u64>,
@@ -148,7 +150,15 @@ impl<'a> AuditEvent<'a> {
         let none = Fields::default();
         match *self {
             Self::LoginStarted { provider, flow } => Fields { provider: Some(provider), detail: Some(flow), ..none },
-            Self::LoginOk { provider, user, session } | Self::SessionCreated { provider, user, session } => {
+            Self::LoginOk { provider, user, session, asked, granted } => Fields {
+                provider: Some(provider),
+                user: Some(user),
+                session: Some(session),
+                asked: Some(asked),
+                granted: Some(granted),
+                ..none
+            },
+            Self::SessionCreated { provider, user, session } => {
                 Fields { provider: Some(provider), user: Some(user), session: Some(session), ..none }
             }
             Self::BackChannelAccepted { provider, by, ended, revoked } => Fields {
@@ -244,6 +254,8 @@ impl AuditLog {
                     reason = fields.reason,
                     detail = fields.detail,
                     generation = fields.generation,
+                    asked = fields.asked,
+                    granted = fields.granted,
                     ended = fields.ended,
                     revoked = fields.revoked,
                     suppressed = fields.suppressed,

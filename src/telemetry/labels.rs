@@ -90,6 +90,8 @@ labels! {
         EmailNotVerified = "email-not-verified",
         /// The provider left the groups out, because there are too many.
         GroupsOverage = "groups-overage",
+        /// The login was not granted a scope that the upstream needs.
+        ScopeNotGranted = "scope-not-granted",
         /// The rule wants a stronger or fresher login.
         StepUpRequired = "step-up-required",
     }

@@ -84,6 +84,7 @@ mod replayed;
 mod request_target;
 mod return_path;
 mod routing;
+mod scopes;
 mod secrets_in_logs;
 mod session_cookie;
 mod session_life;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use vestibule::session::store::ChangeKind;
 
 use crate::harness::behaviour::Behaviour;
 use crate::harness::browser::{Asked, Kind, Page};
 use crate::harness::gateway::Stage;
+use crate::harness::patiently;
 use crate::harness::provider::Endpoint;
 
 const REFRESH: &str = "/oauth2/session/refresh";
@@ -91,4 +93,42 @@ async fn a_refresh_that_is_asked_for_and_fails_says_so() {
     stage.provider.once(Endpoint::Token, Behaviour::json(400, &refused));
     assert_eq!(refresh(&stage).await.status, 401);
     assert_eq!(stage.gateway.sessions().live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn the_first_use_of_another_upstream_is_noted_once_and_never_waited_for() {
+    let stage = Stage::with(|setup| {
+        setup.more = "[[upstream]]\nname = \"wiki\"\npath = \"/wiki\"\ntarget = \"http://127.0.0.1:1\"".to_owned();
+    })
+    .await;
+    stage.log_in().await;
+    let upstreams = || async {
+        let listed = stage.gateway.sessions().list().await.unwrap();
+        (listed[0].card.upstreams.clone(), listed.len())
+    };
+    // The one that the login was for needs no write of its own.
+    assert_eq!(upstreams().await, (vec!["app".to_owned()], 1));
+    let mut changes = stage.gateway.sessions().changes();
+    // Not while the store takes no writes, and the requests go on all the same.
+    stage.gateway.store.fail(&["replace"]);
+    assert_eq!(stage.browser.fetch(&stage.url("/wiki/a")).await.status, 502);
+    stage.gateway.log_reaches(&["session.upstream-not-noted"], 1).await;
+    stage.gateway.store.fail(&[]);
+    let url = stage.url("/wiki/b");
+    let many = futures_util::future::join_all((0..10).map(|_| stage.browser.fetch(&url))).await;
+    assert!(many.iter().all(|answer| answer.status == 502));
+    patiently("the note", async {
+        while upstreams().await.0 != ["app", "wiki"] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for path in ["/wiki/c", "/", "/wiki"] {
+        stage.browser.fetch(&stage.url(path)).await;
+    }
+    let mut written = 0;
+    while let Ok(change) = changes.try_recv() {
+        written += usize::from(matches!(change.kind, ChangeKind::Changed { .. }));
+    }
+    assert_eq!(written, 1, "ten requests and three more make one write");
 }

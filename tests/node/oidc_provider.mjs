@@ -83,6 +83,7 @@ const configuration = {
     introspection: { enabled: true },
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
+    backchannelLogout: { enabled: true },
     userinfo: { enabled: settings.userinfo ?? !jwt },
     resourceIndicators: {
       enabled: jwt,

@@ -260,3 +260,15 @@ fn fa_01_forward_auth_needs_somebody_who_may_ask_and_no_target() {
         refused(&whole(trusted, &format!("forward_auth = true\n{line}")), "together with forward_auth");
     }
 }
+
+#[test]
+fn scopes_of_an_upstream_are_checked_and_one_that_nobody_asks_for_is_doubtful() {
+    assert_eq!(route("scopes = [\"openid\", \"email\"]").scopes, ["openid", "email"]);
+    assert!(route("").scopes.is_empty());
+    refused(&with("scopes = [\"a b\"]"), "`upstream[0].scopes[0]` is not a scope");
+    refused(&with("scopes = \"openid\""), "must be a list");
+    let loaded = good(&with("scopes = [\"openid\", \"calendar.read\"]"));
+    let warning = loaded.warnings.first().unwrap().to_string();
+    assert!(warning.contains("provider default is not asked for: calendar.read; nobody may in"), "{warning}");
+    assert!(good(&with("scopes = [\"openid\"]")).warnings.is_empty());
+}

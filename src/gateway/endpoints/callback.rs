@@ -233,7 +233,7 @@ async fn begin_session(
         acr: granted.acr,
         login_issued: granted.issued_at,
         browser: cookie.browser(),
-        upstream: None,
+        upstream: gateway.upstream_of_page(&ingress.host, return_to.as_str()),
         grants: vec![Arc::clone(&grant)],
         replaces: before.live,
         steps_up: before.step_up,
@@ -251,7 +251,9 @@ async fn begin_session(
     gateway.metrics.login(LoginStep::Ok);
     known.metrics.sessions_begun.inc();
     let (provider, user, session) = (known.label(), gateway.user_in_logs(&begun.session), begun.session.reference());
-    gateway.audit(Some(ingress), &AuditEvent::LoginOk { provider, user, session });
+    let (asked, granted) = (grant.key.scopes.join(" "), grant.tokens.scopes.join(" "));
+    let event = AuditEvent::LoginOk { provider, user, session, asked: &asked, granted: &granted };
+    gateway.audit(Some(ingress), &event);
     gateway.audit(Some(ingress), &AuditEvent::SessionCreated { provider, user, session });
     let missing = grant.missing_scopes().join(" ");
     if !missing.is_empty() {

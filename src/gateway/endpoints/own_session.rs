@@ -59,7 +59,11 @@ fn describe(gateway: &Gateway, session: &OpenedSession) -> serde_json::Value {
     let asked = gateway.routes.provider(session.host()).map(|known| known.provider.settings().scopes.clone());
     let grant = session.login_grant();
     let granted: &[String] = grant.map(|grant| grant.tokens.scopes.as_slice()).unwrap_or_default();
-    let missing: Vec<_> = asked.unwrap_or_default().into_iter().filter(|scope| !granted.contains(scope)).collect();
+    let mut missing = asked.unwrap_or_default();
+    let needed = gateway.routes.scopes(session.host()).into_iter().map(str::to_owned);
+    let further: Vec<_> = needed.filter(|scope| !missing.contains(scope)).collect();
+    missing.extend(further);
+    missing.retain(|scope| !granted.contains(scope));
     let seconds = |at: Option<Timestamp>| at.map(Timestamp::as_seconds);
     json!({
         "created": session.created().as_seconds(),

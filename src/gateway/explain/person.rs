@@ -95,6 +95,9 @@ pub(super) fn supposed(told: &mut Explanation, request: &Request<'_>, supposed: 
         Decision::Allowed if identity.has_groups_overage(mapping) && needs_groups() => {
             told.refuse(Code::GroupsOverage, "the provider left the groups out, and a header needs them");
         }
+        Decision::Allowed if !super::unasked(request.settings, request.route).is_empty() => {
+            told.refuse(Code::ScopeNotGranted, "the provider is not asked for every scope that the upstream needs");
+        }
         Decision::Allowed => {
             let filled = identified(request, &identity, supposed);
             if filled.refusal.is_none() {

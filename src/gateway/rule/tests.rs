@@ -12,6 +12,7 @@ fn route(public: &[&str], rules: Vec<RuleSettings>) -> RouteSettings {
         host: Host::parse("wiki.example.com", Scheme::Https).unwrap(),
         path: "/".to_owned(),
         provider: 0,
+        scopes: Vec::new(),
         access: Access::Anyone,
         anonymous: Anonymous::Login,
         public: public.iter().map(|text| Pattern::parse(text).unwrap()).collect(),

@@ -84,7 +84,7 @@ impl Sessions {
         let (now, rules) = (self.clock.now(), self.rules.load_full());
         let stepped_from = new.replaces.filter(|_| new.steps_up);
         let mut upstreams = stepped_from.map(|old| old.content.upstreams.clone()).unwrap_or_default();
-        upstreams.extend(new.upstream);
+        upstreams.extend(new.upstream.filter(|begun_for| !upstreams.contains(begun_for)));
         let content = SessionContent {
             client_id: new.client_id,
             created: now,

@@ -166,26 +166,6 @@ impl Sessions {
         self.rewrite(session, &edit).await.map(Rewritten::into_session)
     }
 
-    /// Notes the first use of an upstream; later ones cost nothing. `None`: the session has ended.
-    ///
-    /// # Errors
-    /// As of [`Sessions::mark`].
-    pub async fn note_upstream(
-        &self,
-        session: &Arc<OpenedSession>,
-        upstream: &str,
-    ) -> Result<Option<Arc<OpenedSession>>, SessionError> {
-        let edit = |content: &SessionContent| {
-            if content.upstreams.iter().any(|used| used == upstream) {
-                return Edit::Leave;
-            }
-            let mut changed = content.clone();
-            changed.upstreams.push(upstream.to_owned());
-            Edit::Write(Box::new(changed))
-        };
-        self.rewrite(session, &edit).await.map(Rewritten::into_session)
-    }
-
     /// Writes what `edit` makes of the newest content: compare-and-swap, and again on what is there when it is lost.
     pub(super) async fn rewrite(
         &self,
@@ -253,7 +233,7 @@ impl Sessions {
 }
 
 impl Rewritten {
-    fn into_session(self) -> Option<Arc<OpenedSession>> {
+    pub(super) fn into_session(self) -> Option<Arc<OpenedSession>> {
         match self {
             Self::Written(session) | Self::Left(session) => Some(session),
             Self::Gone => None,

@@ -43,7 +43,7 @@ fn severities_follow_what_happened() {
 #[test]
 fn lg_04_a_hostile_user_name_stays_in_its_field() {
     let user = "eve\r\n{\"event\":\"login.ok\"}\u{2028}";
-    let event = AuditEvent::LoginOk { provider: "corp", user, session: "s:1" };
+    let event = AuditEvent::LoginOk { provider: "corp", user, session: "s:1", asked: "openid", granted: "openid" };
     let lines = recorded(&[(0, event)]);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["user"], user);
@@ -70,7 +70,7 @@ fn samples() -> Vec<AuditEvent<'static>> {
     let (provider, user, session, reason) = ("corp", "u:1", "s:1", "reason");
     let mut samples = vec![
         AuditEvent::LoginStarted { provider, flow: "login" },
-        AuditEvent::LoginOk { provider, user, session },
+        AuditEvent::LoginOk { provider, user, session, asked: "openid calendar.read", granted: "openid" },
         AuditEvent::LoginRejected { provider: Some(provider), reason, check: Some("check") },
         AuditEvent::SessionCreated { provider, user, session },
         AuditEvent::GrantNarrowed { provider, user, session, missing: "calendar.read" },

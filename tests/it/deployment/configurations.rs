@@ -99,7 +99,7 @@ async fn the_three_tools_say_what_to_register() {
     let text = std::fs::read_to_string(project().join("deploy/systemd/three-tools.toml")).unwrap();
     let (_, said) = checked(&text, &fresh_secrets().await).await;
     let uris: Vec<_> = said.split_whitespace().filter(|word| word.starts_with("https://")).collect();
-    assert_eq!(uris.len(), 4, "{said}");
+    assert_eq!(uris.len(), 8, "{said}");
     let comments: String = text.lines().filter(|line| line.starts_with('#')).collect();
     assert!(uris.iter().all(|uri| comments.contains(uri)), "{said}");
 }
