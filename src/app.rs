@@ -2,6 +2,7 @@
 //!
 //! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
 
+mod administration;
 mod assembly;
 mod core_dumps;
 mod demonstration;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
@@ -109,6 +110,8 @@ pub struct Listeners {
     pub public: Listener,
     /// For probes and metrics.
     pub probe: Listener,
+    /// For the administration of sessions, if there is to be any.
+    pub admin: Option<Listener>,
 }
 
 impl Listeners {
@@ -121,6 +124,10 @@ impl Listeners {
         Ok(Self {
             public: Listener::bind(&settings.address).await.map_err(failed("address"))?,
             probe: Listener::bind(&settings.probe_address).await.map_err(failed("probe_address"))?,
+            admin: match &settings.admin_address {
+                Some(address) => Some(Listener::bind_private(address).await.map_err(failed("admin_address"))?),
+                None => None,
+            },
         })
     }
 }
@@ -243,6 +250,7 @@ pub async fn start_with_store(
         sessions: Arc::clone(&sessions),
         request_ids: Arc::new(RequestIds::new(entropy::draw(world.entropy.as_ref())?)),
         via: Via::draw(world.entropy.as_ref())?,
+        admin_token: Arc::new(ArcSwapOption::new(settings.listen.admin_token.clone())),
         world,
     };
     let assembly = Assembly::build(&lasting, settings, sessions.rules(), None)?;
@@ -268,6 +276,11 @@ pub async fn start_with_store(
         shutdown.clone(),
     ));
     let probe = Probe::new(Arc::clone(&readiness), metrics);
+    if let Some(admin) = listeners.admin {
+        let service = administration::administration(&admin, reloader.lasting(), reloader.current());
+        let (limits, connections) = (limits.clone(), Arc::clone(&connections) as Arc<_>);
+        background.spawn(server::serve(admin, service, limits, connections, Shutdown::default()));
+    }
     background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
 
     let ready = Arc::clone(&readiness);

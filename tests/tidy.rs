@@ -74,7 +74,6 @@ const MAY_EXPOSE: &[&str] = &[
     "session/envelope.rs",
     "session/grant.rs",
     "session/key_ring.rs",
-    "session/lifecycle/seal.rs",
     "session/login_attempt.rs",
     "session/login_cookie.rs",
     "session/record.rs",

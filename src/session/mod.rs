@@ -38,7 +38,7 @@ pub use opened::OpenedSession;
 pub use record::TooLarge;
 pub use rules::{RegisteredClient, SessionRules};
 pub use sealed_box::Rejected;
-pub use ticket::{COOKIE_LENGTH, StoreKey};
+pub use ticket::{COOKIE_LENGTH, MalformedStoreKey, StoreKey};
 
 #[cfg(test)]
 mod fixtures;

@@ -4,6 +4,7 @@ mod callback;
 mod jwks;
 mod login;
 mod own_session;
+mod own_sessions;
 mod sign_out;
 mod signed_out;
 mod start;
@@ -26,7 +27,7 @@ pub(super) type Answer = Result<Response<Bytes>, Refusal>;
 /// The methods of an endpoint (RFC 9110 §10.2.1).
 pub(super) fn allowed(rest: &str) -> &'static [Method] {
     match rest {
-        "/sign_out" | "/logout" => &[Method::GET, Method::HEAD, Method::POST],
+        "/sign_out" | "/logout" | "/sessions" => &[Method::GET, Method::HEAD, Method::POST],
         "/session/refresh" => &[Method::POST],
         // A scanner that repeats an address by HEAD must not spend the code in it.
         _ if rest == "/callback" || rest.starts_with("/callback/") => &[Method::GET],
@@ -48,6 +49,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
             | "/userinfo"
             | "/session"
             | "/session/refresh"
+            | "/sessions"
             | "/callback"
             | "/jwks.json"
     ) || rest.starts_with("/callback/");
@@ -64,6 +66,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
         "/jwks.json" => Ok(jwks::jwks(gateway)),
         "/userinfo" => own_session::userinfo(gateway, ingress, headers).await,
         "/session" => own_session::times(gateway, ingress, headers).await,
+        "/sessions" => own_sessions::own_sessions(gateway, ingress, inbound).await,
         "/session/refresh" => own_session::refresh(gateway, ingress, headers).await,
         _ => callback::callback(gateway, ingress, headers, rest.strip_prefix("/callback/")).await,
     }

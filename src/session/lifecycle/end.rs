@@ -18,6 +18,10 @@ use crate::session::ticket::StoreKey;
 pub struct EndedSession {
     /// Its name in the store.
     pub store_key: StoreKey,
+    /// What stands for it in logs.
+    pub reference: String,
+    /// Who had it, unless its card does not open.
+    pub card: Option<Card>,
     /// The session, if this process had it open: only then are there tokens to revoke.
     pub opened: Option<Arc<OpenedSession>>,
 }
@@ -65,14 +69,16 @@ impl Sessions {
         let stored = self.store.load(key).await;
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
-        let card = stored?.and_then(|stored| Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok());
+        let rules = self.rules.load_full();
+        let card = stored?.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
         if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
         // One that was stepped up from has been told of then.
-        let was_there = was_there && card.is_none_or(|card| !card.superseded);
-        tracing::debug!(event = "session.removed", reason = reason.as_str(), was_there);
-        Ok(was_there.then_some(EndedSession { store_key: key, opened }))
+        let was_there = was_there && card.as_ref().is_none_or(|card| !card.superseded);
+        let reference = rules.ring.session_reference(&key);
+        tracing::debug!(event = "session.removed", session = reference, reason = reason.as_str(), was_there);
+        Ok(was_there.then_some(EndedSession { store_key: key, reference, card, opened }))
     }
 
     /// Ends the other one of two sessions between which somebody has stepped up.
@@ -96,6 +102,30 @@ impl Sessions {
     ///
     /// The tombstone comes first: a login that has entered the index but not written its record finds it afterwards.
     ///
+    /// What comes back is what has become of each; none for those that were gone already.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] when the index cannot be read or marked.
+    pub async fn end_each_by_index(
+        &self,
+        name: IndexName<'_>,
+        at: Option<Timestamp>,
+        reason: EndReason,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
+        let at = at.unwrap_or_else(|| self.clock.now());
+        for index in &indexes {
+            self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
+        }
+        let mut ended = Vec::new();
+        for key in self.members(name).await? {
+            ended.extend(self.end_by_key(key, reason).await.transpose());
+        }
+        Ok(ended)
+    }
+
+    /// As [`Sessions::end_each_by_index`], for who needs all of them ended.
+    ///
     /// # Errors
     /// [`SessionError::Store`] when one of them could not be ended; all have been tried.
     pub async fn end_by_index(
@@ -104,19 +134,15 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<EndedSession>, SessionError> {
-        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
-        let at = at.unwrap_or_else(|| self.clock.now());
-        for index in &indexes {
-            self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
-        }
-        let (mut ended, mut failure) = (Vec::new(), None);
-        for key in self.members(name).await? {
-            match self.end_by_key(key, reason).await {
-                Ok(session) => ended.extend(session),
-                Err(error) => failure = Some(error),
-            }
-        }
-        failure.map_or(Ok(ended), Err)
+        self.end_each_by_index(name, at, reason).await?.into_iter().collect()
+    }
+
+    /// A live session by its name in the store.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub async fn find(&self, key: StoreKey) -> Result<Option<SessionSummary>, SessionError> {
+        Ok(self.store.load(key).await?.and_then(|stored| self.summary(key, &stored)))
     }
 
     /// The live sessions of one person, at all hosts.
@@ -147,9 +173,9 @@ impl Sessions {
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
     /// that was stepped up from: it ends with its successor and counts no more.
     fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
-        let card =
-            Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
-        let absolute_expiry = stored.sealed.absolute_expiry;
+        let rules = self.rules.load();
+        let card = Card::open(&rules.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
+        let absolute_expiry = stored.sealed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
         Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
     }
 

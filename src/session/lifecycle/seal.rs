@@ -16,7 +16,6 @@ use crate::session::rules::SessionRules;
 use crate::session::sealed_box::Rejected;
 use crate::session::store::{SealedSession, StoredSession};
 use crate::session::ticket::{StoreKey, Ticket};
-use crate::session::tlv::tlv;
 
 impl Sessions {
     pub(super) fn seal(
@@ -114,7 +113,7 @@ impl Sessions {
     pub(super) fn identify(&self, rules: &SessionRules, ticket: Ticket, host: &Host) -> Identified {
         let store_key = StoreKey::of(&self.namespace, host, ticket.id());
         Identified {
-            reference: rules.ring.reference(&tlv(&[b"session", ticket.id().expose()])),
+            reference: rules.ring.session_reference(&store_key),
             host: host.clone(),
             store_key,
             liveness: self.registry.enter(store_key),
