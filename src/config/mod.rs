@@ -40,6 +40,7 @@ mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token_file;
 mod units;
 mod upstream;
 mod web_address;
@@ -50,6 +51,7 @@ pub use problem::{Position, Problem, Severity};
 pub use registration::{Registration, registrations};
 pub use session_keys::{EXAMPLE_KEY, generate_key};
 pub use sources::Sources;
+pub use token_file::{TokenFileError, token_file};
 
 use reading::Reading;
 use section::Section;

@@ -14,6 +14,8 @@
 )]
 
 mod access_rules;
+mod admin;
+mod admin_page;
 mod answers;
 mod audit;
 mod body_limits;
@@ -53,6 +55,7 @@ mod login_start;
 mod logout;
 mod own_endpoints;
 mod own_session;
+mod own_sessions;
 mod pages;
 
 mod path_rules;
@@ -82,6 +85,7 @@ mod routing;
 mod secrets_in_logs;
 mod session_cookie;
 mod session_life;
+mod sessions_command;
 mod several_providers;
 mod step_up;
 mod step_up_failed;

@@ -38,7 +38,7 @@ pub(super) async fn own_sessions(gateway: &Arc<Gateway>, ingress: &Ingress, inbo
     let headers = &inbound.parts.headers;
     if ingress.audience != Audience::Navigation {
         let session = own(gateway, ingress, headers).await?;
-        return Ok(answer(&for_programs(&list(gateway, &session).await?, session.store_key()))?);
+        return answer(&for_programs(&list(gateway, &session).await?, session.store_key()));
     }
     match session_of(gateway, &ingress.host, headers).await? {
         Ok(session) => Ok(page(gateway, ingress, &list(gateway, &session).await?, session.store_key())),

@@ -265,7 +265,28 @@ impl Gateway {
         Self::run_on(Listener::bind(&loopback()).await.unwrap(), settings, level).await
     }
 
+    /// Another replica: the same store and clock. Both need the same keys, and upstream and provider of their own say.
+    pub async fn replica(&self, settings: Settings) -> Self {
+        let public = Listener::bind(&loopback()).await.unwrap();
+        let shared = (Arc::clone(&self.clock), Arc::clone(&self.store));
+        let replica = Self::run_in(public, settings, tracing::Level::DEBUG, shared).await;
+        replica.ready().await;
+        replica
+    }
+
     async fn run_on(public: Listener, settings: Settings, level: tracing::Level) -> Self {
+        let clock = Arc::new(OffsetClock::default());
+        let StoreSettings::Memory { max_sessions } = settings.session.store;
+        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
+        Self::run_in(public, settings, level, (clock, store)).await
+    }
+
+    async fn run_in(
+        public: Listener,
+        settings: Settings,
+        level: tracing::Level,
+        (clock, store): (Arc<OffsetClock>, Arc<FailingStore>),
+    ) -> Self {
         let (log, access_log) = (Captured::default(), Captured::default());
         let log_settings = LogSettings { level, ..LogSettings::default() };
         let logging = tracing::subscriber::set_default(logging::subscriber(&log_settings, log.clone()));
@@ -281,9 +302,6 @@ impl Gateway {
         let address = listeners.public.local_address().unwrap();
         let probe_address = listeners.probe.local_address().unwrap();
         let public_url = settings.public_url.namespace();
-        let clock = Arc::new(OffsetClock::default());
-        let StoreSettings::Memory { max_sessions } = settings.session.store;
-        let store = Arc::new(FailingStore::new(max_sessions, Arc::clone(&clock) as Arc<_>));
         let world = World {
             clock: Arc::clone(&clock) as Arc<_>,
             entropy: Arc::new(SystemEntropy),
