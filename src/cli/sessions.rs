@@ -56,7 +56,7 @@ enum SessionsCommand {
         #[arg(long)]
         subject: Option<String>,
         /// Whose subject that is; needed when the gateway has several issuers.
-        #[arg(long, requires = "subject")]
+        #[arg(long, requires = "subject", conflicts_with_all = ["id", "all"])]
         issuer: Option<String>,
         /// Every session there is.
         #[arg(long, requires = "yes")]

@@ -25,6 +25,7 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
+    note_use(gateway, permit);
     let guard = session.map(|session| Arc::new(Keeper::new(gateway, session)) as SharedGuard);
     let place = match ingress.upgrade {
         Some(_) => Some(place(gateway, ingress, session.map(Arc::as_ref))?),
@@ -62,6 +63,7 @@ pub(super) fn identify(
     permit: &Permit<'_>,
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
+    note_use(gateway, permit);
     let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
     let list = permit.route().upstream.identity_headers(&principal(gateway, permit), values);
     for (name, value) in list.map_err(|error| refused(gateway, ingress, permit, &error))? {
@@ -73,6 +75,22 @@ pub(super) fn identify(
         headers.entry(name).or_insert(HeaderValue::from_static(""));
     }
     Ok(())
+}
+
+/// Has the first use of an upstream written down, so that whoever looks at the sessions sees what they were for. Nobody
+/// waits for it, and when it fails the next request tries again.
+fn note_use(gateway: &Gateway, permit: &Permit<'_>) {
+    let name = permit.route().upstream.name();
+    let Some(session) = permit.session() else { return };
+    if session.is_superseded() || session.upstreams().iter().any(|used| used == name) {
+        return;
+    }
+    let (sessions, session, name) = (Arc::clone(&gateway.sessions), Arc::clone(session), name.to_owned());
+    tokio::spawn(async move {
+        if let Err(error) = sessions.note_upstream(&session, &name).await {
+            tracing::debug!(event = "session.use-not-noted", session = session.reference(), %error);
+        }
+    });
 }
 
 /// What headers may say of the person behind a permit; nothing when nobody is.

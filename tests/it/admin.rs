@@ -59,6 +59,12 @@ async fn everybody_who_is_logged_in_is_listed_without_any_token_or_address() {
     let stage = stage().await;
     assert_eq!(listed(&stage.gateway, "").await, [json!(null); 0]);
     let (alice, _bob) = (log_in(&stage, "alice").await, log_in(&stage, "bob").await);
+    patiently("the first uses to be noted", async {
+        while listed(&stage.gateway, "").await.iter().any(|one| one["upstreams"] == json!([])) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let all = listed(&stage.gateway, "").await;
     assert_eq!(all.len(), 2);
     let one = listed(&stage.gateway, "?user=alice").await;

@@ -1,10 +1,13 @@
 //! `/oauth2/sessions`: a person sees their own live sessions, and ends them one by one or all but the one in use.
 
 use serde_json::Value;
+use vestibule::demo::provider::RegisteredClient;
+use vestibule::secret::ClientSecret;
 
 use crate::harness::browser::{Asked, Browser, Kind};
 use crate::harness::by_hand::{pair, program, send, session_cookie};
-use crate::harness::gateway::Stage;
+use crate::harness::gateway::{CLIENT_ID, CLIENT_SECRET, Stage};
+use crate::harness::patiently;
 use crate::harness::provider::Endpoint;
 use crate::harness::raw::{self, RawResponse};
 
@@ -47,16 +50,23 @@ const MARK: [(&str, &str); 1] = [("X-Vestibule-CSRF", "1")];
 #[tokio::test]
 async fn a_person_sees_their_sessions_on_every_host_and_nobody_elses() {
     let stage = Stage::with(|setup| setup.more = TWO_HOSTS.to_owned()).await;
-    stage.provider.register_gateway(
-        crate::harness::gateway::CLIENT_ID,
-        crate::harness::gateway::CLIENT_SECRET,
-        "https://tools.example",
-    );
+    stage.provider.register(RegisteredClient {
+        id: CLIENT_ID.to_owned(),
+        secret: Some(ClientSecret::new(CLIENT_SECRET.to_owned())),
+        redirect_uris: ["app", "tools"].map(|name| format!("https://{name}.example/oauth2/callback")).into(),
+        post_logout_redirect_uris: Vec::new(),
+    });
     let phone = log_in(&stage, "alice").await;
     phone.resolve("tools.example", stage.gateway.address);
     assert_eq!(phone.navigate("https://tools.example/").await.status, 502, "logged in, and the application is away");
     stage.gateway.clock.advance(std::time::Duration::from_secs(5));
     let (laptop, _bob) = (log_in(&stage, "alice").await, log_in(&stage, "bob").await);
+    patiently("the first use to be noted", async {
+        while sessions(&stage, &laptop).await[0]["upstreams"] == serde_json::json!([]) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let seen = sessions(&stage, &laptop).await;
     let hosts: Vec<_> = seen.iter().map(|one| (one["host"].as_str().unwrap(), one["current"] == true)).collect();
     assert_eq!(hosts.len(), 3, "{seen:?}");
@@ -88,7 +98,7 @@ async fn a_session_elsewhere_ends_by_its_button_and_its_tokens_are_revoked() {
     assert_eq!((back.status.as_u16(), back.url.path(), back.forms().len()), (200, "/oauth2/sessions", 1));
     assert_eq!(back.hops[0].status, 303);
     assert!(!is_live(&stage, &session_cookie(&old)).await && is_live(&stage, &session_cookie(&here)).await);
-    crate::harness::patiently("the tokens to be revoked", async {
+    patiently("the tokens to be revoked", async {
         while stage.provider.hits(Endpoint::Revocation) == 0 {
             tokio::task::yield_now().await;
         }

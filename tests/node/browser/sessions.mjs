@@ -22,7 +22,7 @@ await run({
     await page.getByLabel('User name').fill('bob');
     await page.getByRole('button', { name: 'Show' }).click();
     assert.equal(await rows(page), 1);
-    await page.getByRole('button', { name: /^End this session of bob/ }).click();
+    await page.getByRole('button', { name: /^End session of bob/ }).click();
     assert.match(page.url(), /\/sessions\?user=bob&ended=1$/);
     assert.equal(await page.getByRole('status').textContent(), '1 session has ended.');
     assert.equal(await rows(page), 0);
