@@ -2,6 +2,7 @@
 //!
 //! Listeners are bound first and handed in, so that tests use port 0 through the same path as everybody else.
 
+mod administration;
 mod assembly;
 mod core_dumps;
 mod demonstration;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
@@ -113,6 +114,8 @@ pub struct Listeners {
     pub public: Listener,
     /// For probes and metrics.
     pub probe: Listener,
+    /// For the administration of sessions, if there is to be any.
+    pub admin: Option<Listener>,
 }
 
 impl Listeners {
@@ -125,6 +128,10 @@ impl Listeners {
         Ok(Self {
             public: Listener::bind(&settings.address).await.map_err(failed("address"))?,
             probe: Listener::bind(&settings.probe_address).await.map_err(failed("probe_address"))?,
+            admin: match &settings.admin_address {
+                Some(address) => Some(Listener::bind_private(address).await.map_err(failed("admin_address"))?),
+                None => None,
+            },
         })
     }
 }
@@ -260,6 +267,7 @@ async fn start_with(
         sessions: Arc::clone(&sessions),
         request_ids: Arc::new(RequestIds::new(entropy::draw(world.entropy.as_ref())?)),
         via: Via::draw(world.entropy.as_ref())?,
+        admin_token: Arc::new(ArcSwapOption::new(settings.listen.admin_token.clone())),
         world,
     };
     let assembly = Assembly::build(&lasting, settings, sessions.rules(), None)?;
@@ -285,6 +293,11 @@ async fn start_with(
         shutdown.clone(),
     ));
     let probe = Probe::new(Arc::clone(&readiness), metrics);
+    if let Some(admin) = listeners.admin {
+        let service = administration::administration(&admin, reloader.lasting(), reloader.current());
+        let (limits, connections) = (limits.clone(), Arc::clone(&connections) as Arc<_>);
+        background.spawn(server::serve(admin, service, limits, connections, Shutdown::default()));
+    }
     background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
 
     let ready = Arc::clone(&readiness);

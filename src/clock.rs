@@ -47,6 +47,25 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As in RFC 3339, in UTC; what lies beyond the year 9999 is its end.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        self.civil().to_string()
+    }
+
+    /// For people, in UTC.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        self.civil().strftime("%-d %b %Y, %H:%M UTC").to_string()
+    }
+
+    fn civil(self) -> jiff::Timestamp {
+        let seconds = i64::try_from(self.0).ok();
+        seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

@@ -119,6 +119,10 @@ secret_string! {
     StorePassword
 }
 secret_string! {
+    /// What opens the admin listener; sent as `Authorization: Bearer` (RFC 6750 §2.1) or as the password of `Basic`.
+    AdminToken
+}
+secret_string! {
     /// An authorization code (RFC 6749 §1.3.1); moved into the one token request that spends it.
     AuthorizationCode
 }
@@ -145,6 +149,14 @@ secret_bytes! {
 secret_bytes! {
     /// One key of the key ring, or one derived from it.
     SealingKey, 32
+}
+
+impl AdminToken {
+    /// Whether it is the client secret as well: whoever knows one of them would have both.
+    #[must_use]
+    pub fn is_also(&self, secret: &ClientSecret) -> bool {
+        self.0.as_bytes().ct_eq(secret.0.as_bytes()).into()
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ const SETTINGS_TYPES: &[&str] = &[
 
 /// Where a secret leaves its type: on the wire, into a seal, or into a derivation.
 const MAY_EXPOSE: &[&str] = &[
+    "cli/sessions/client.rs",
     "oidc/authorization_request.rs",
     "oidc/client_authentication.rs",
     "oidc/id_token.rs",

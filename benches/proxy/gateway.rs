@@ -59,7 +59,8 @@ pub async fn run(upstream: SocketAddr, provider: SocketAddr, access_log: Option<
         metrics: Arc::clone(&metrics),
         access_log: log.clone(),
     };
-    let running = app::start(settings, Listeners { public: Listener::from(listener), probe }, world).await.unwrap();
+    let running =
+        app::start(settings, Listeners { public: Listener::from(listener), probe, admin: None }, world).await.unwrap();
     serve_until_parent_ends(address).await;
     running.shut_down(true).await;
     assert!(log.is_none_or(|log| log.close(Duration::from_secs(5))));

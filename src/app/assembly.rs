@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use tokio::task::JoinSet;
 
 use super::observers::ProviderCounters;
@@ -15,6 +16,7 @@ use crate::gateway::{Gateway, GatewayParts};
 use crate::origin::{Host, PublicUrl};
 use crate::provider::settings::ProviderSettings;
 use crate::provider::{Provider, ProviderParts};
+use crate::secret::AdminToken;
 use crate::server::settings::{Limits, SharedLimits};
 use crate::session::key_ring::KeyRing;
 use crate::session::{RegisteredClient, SessionRules, Sessions};
@@ -30,6 +32,8 @@ pub(super) struct Lasting {
     pub(super) sessions: Arc<Sessions>,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) via: Via,
+    /// What opens the admin listener.
+    pub(super) admin_token: Arc<ArcSwapOption<AdminToken>>,
 }
 
 /// A provider and the task that keeps its metadata up to date, which ends with the last configuration that names it.
@@ -45,6 +49,7 @@ pub(super) struct Assembly {
     pub(super) providers: Vec<Arc<RunningProvider>>,
     pub(super) fixed: Fixed,
     pub(super) limits: Limits,
+    pub(super) admin_token: Option<Arc<AdminToken>>,
     /// Somebody is believed about the addresses of user agents.
     pub(super) knows_addresses: bool,
     upstreams: Vec<Arc<Upstream>>,
@@ -59,6 +64,7 @@ impl Assembly {
         before: Option<&Self>,
     ) -> Result<Self, StartError> {
         let (fixed, limits) = (Fixed::of(&settings), settings.listen.limits);
+        let admin_token = settings.listen.admin_token.take();
         let (endpoints, knows_addresses) = (settings.endpoints(), !settings.listen.trusted_proxies.is_empty());
         let mut providers = Vec::new();
         for provider in settings.providers.drain(..) {
@@ -101,7 +107,7 @@ impl Assembly {
             Some(before) => before.gateway.succeeded_by(parts),
             None => Gateway::new(parts),
         };
-        Ok(Self { gateway, rules, providers, fixed, limits, knows_addresses, upstreams })
+        Ok(Self { gateway, rules, providers, fixed, limits, admin_token, knows_addresses, upstreams })
     }
 
     /// The labels of its providers.

@@ -86,7 +86,7 @@ pub fn demo(port: Option<u16>, mut print: impl FnMut(&str)) -> Result<(), DemoEr
             .map_err(|source| StartError::Bind { key: "probe_address", source })?;
         let public = Listener::from(gateway);
         let public_url = settings.public_url.namespace();
-        let running = start(settings, Listeners { public, probe }, world).await?;
+        let running = start(settings, Listeners { public, probe, admin: None }, world).await?;
         let host = std::fs::read_to_string("/etc/hostname").ok();
         print(&banner(
             &public_url,

@@ -137,10 +137,13 @@ fn shown(configured: &ListenAddress, listener: &Listener) -> String {
 
 /// The first log lines: where it listens, and what to register at the provider.
 fn announce(settings: &Settings, listeners: &Listeners) {
+    let admin = settings.listen.admin_address.as_ref().zip(listeners.admin.as_ref());
+    let admin = admin.map(|(configured, listener)| shown(configured, listener));
     tracing::info!(
         event = "listening",
         public = %shown(&settings.listen.address, &listeners.public),
         probe = %shown(&settings.listen.probe_address, &listeners.probe),
+        admin,
         public_url = settings.public_url.namespace(),
     );
     for route in &settings.routes {

@@ -15,6 +15,7 @@ mod explain;
 mod generate_key;
 mod output;
 mod serve;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +65,8 @@ enum Command {
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
     },
+    /// List and end the live sessions of a running gateway, by way of its admin listener.
+    Sessions(sessions::SessionsArguments),
     /// Print a fresh session key.
     GenerateKey,
 }
@@ -104,6 +107,7 @@ where
             explain::explain(&arguments, &named, output)
         }
         Some(Command::Demo { port }) => programs.demo(port, output),
+        Some(Command::Sessions(arguments)) => sessions::sessions(&arguments, output),
         Some(Command::GenerateKey) => generate_key::generate_key(&SystemEntropy, output),
     }
 }

@@ -22,8 +22,8 @@ macro_rules! keys {
 keys! {
     ROOT "" ["public_url" "listen" "log" "pages" "session" "provider" "providers" "upstream"] []
     LISTEN "listen" ["address" "probe_address" "endpoint_prefix" "startup_grace" "limits"
-        "trusted_proxies"]
-        ["admin_address" "admin_token" "tls"]
+        "trusted_proxies" "admin_address" "admin_token"]
+        ["tls"]
     LIMITS "listen.limits"
         ["headers" "header_bytes" "target_bytes" "cookie_bytes" "body_bytes" "body_rate" "header_timeout" "keep_alive"
          "connections" "callbacks_per_second" "callbacks_per_address" "websockets_per_session"

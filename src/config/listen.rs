@@ -2,19 +2,25 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::origin::PublicUrl;
+use crate::provider::settings::ProviderSettings;
+use crate::secret::AdminToken;
 use crate::server::settings::{Limits, ListenAddress, ListenSettings};
 use crate::server::trusted_proxies::TrustedProxies;
 
 use super::keys::LIMITS;
+use super::secret_file;
 use super::section::Section;
 use super::setting::Setting;
 
 const ADDRESS_EXAMPLE: &str = "\"0.0.0.0:8080\" or \"unix:/run/vestibule.sock\"";
+/// The fewest characters of an admin token: half the length of what `generate-key` makes.
+const SHORTEST_TOKEN: usize = 16;
 /// As large as a size can be written.
 const LARGEST_BODY: usize = 1 << 40;
 const DEFAULT_BODY_RATE: usize = 1 << 10;
@@ -34,21 +40,87 @@ pub(super) fn listen(section: Option<&Section<'_>>, public_url: Option<&PublicUr
     let settings = ListenSettings {
         address: address("address", SocketAddr::from((ip, 8080))),
         probe_address: address("probe_address", SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
+        admin_address: section
+            .and_then(|section| section.setting("admin_address"))
+            .and_then(|setting| listen_address(&setting)),
+        admin_token: section
+            .and_then(|section| section.setting("admin_token"))
+            .and_then(|setting| admin_token(&setting)),
         startup_grace: section.map_or(Duration::from_secs(30), |section| {
             section.duration_or_zero("startup_grace", Duration::from_secs(30))
         }),
         trusted_proxies: section.map(trusted_proxies).unwrap_or_default(),
         limits: limits(section.and_then(|section| section.section("limits", &LIMITS)).as_ref()),
     };
-    if let Some(section) = section
-        && settings.address == settings.probe_address
-        && !matches!(settings.address, ListenAddress::Tcp(address) if address.port() == 0)
-    {
-        section.refuse("`listen.address` and `listen.probe_address` are the same", "give each an address of its own");
+    if let Some(section) = section {
+        check_together(section, &settings);
     }
     let prefix = section.and_then(|section| section.setting("endpoint_prefix"));
     let prefix = prefix.and_then(|setting| endpoint_prefix(&setting)).unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
     (settings, prefix)
+}
+
+/// What the addresses must be to each other, and who may reach the one where sessions are ended.
+fn check_together(section: &Section<'_>, settings: &ListenSettings) {
+    let ListenSettings { address, probe_address, admin_address, .. } = settings;
+    let apart = "give each an address of its own";
+    if address.is_taken_by(probe_address) {
+        section.refuse("`listen.address` and `listen.probe_address` are the same", apart);
+    }
+    let Some(admin_address) = admin_address else {
+        if section.setting("admin_token").is_some() && section.setting("admin_address").is_none() {
+            let message = "`listen.admin_token` opens nothing: there is no `listen.admin_address`";
+            section.refuse_at(
+                "admin_token",
+                message,
+                "write admin_address = \"unix:/run/vestibule/admin.sock\", or take it out",
+            );
+        }
+        return;
+    };
+    for (name, other) in [("address", address), ("probe_address", probe_address)] {
+        if admin_address.is_taken_by(other) {
+            let message = format!("`listen.admin_address` and `listen.{name}` are the same");
+            section.refuse_at("admin_address", message, apart);
+        }
+    }
+    // Every program of this machine reaches its loopback addresses, and so does every page in a browser on it.
+    if matches!(admin_address, ListenAddress::Tcp(_)) && section.setting("admin_token").is_none() {
+        section.refuse_at(
+            "admin_address",
+            "`listen.admin_address` on TCP without `listen.admin_token`: whoever connects could end every session",
+            "write admin_token = { file = \"/path/to/it\" }, or listen on \"unix:/run/vestibule/admin.sock\"",
+        );
+    }
+}
+
+fn admin_token(setting: &Setting<'_>) -> Option<Arc<AdminToken>> {
+    let token = secret_file::secret(setting)?;
+    if token.len() < SHORTEST_TOKEN {
+        let message = format!("`{}` is shorter than {SHORTEST_TOKEN} characters and could be guessed", setting.path());
+        setting.refuse(message, "make one with `vestibule generate-key`");
+        return None;
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message =
+            format!("`{}` holds blanks or characters outside ASCII, which no header can carry", setting.path());
+        setting.refuse(message, "make one with `vestibule generate-key`");
+        return None;
+    }
+    Some(Arc::new(AdminToken::new(token.to_string())))
+}
+
+/// Refuses a token that somebody else knows for another purpose.
+pub(super) fn check_token(section: Option<&Section<'_>>, settings: &ListenSettings, providers: &[ProviderSettings]) {
+    let (Some(section), Some(token)) = (section, &settings.admin_token) else { return };
+    if providers
+        .iter()
+        .filter_map(|provider| provider.client_authentication.secret())
+        .any(|secret| token.is_also(secret))
+    {
+        let message = "`listen.admin_token` is a client secret as well: whoever has one would have both";
+        section.refuse_at("admin_token", message, "make one with `vestibule generate-key`");
+    }
 }
 
 fn listen_address(setting: &Setting<'_>) -> Option<ListenAddress> {

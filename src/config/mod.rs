@@ -42,6 +42,7 @@ mod store;
 mod target;
 #[cfg(test)]
 mod tests;
+mod token_file;
 mod units;
 mod upstream;
 mod web_address;
@@ -52,6 +53,7 @@ pub use problem::{Position, Problem, Severity};
 pub use registration::{Registration, registrations};
 pub use session_keys::{EXAMPLE_KEY, generate_key};
 pub use sources::Sources;
+pub use token_file::{TokenFileError, token_file};
 
 use reading::Reading;
 use section::Section;
@@ -199,9 +201,11 @@ fn check(text: &str, file: &Path, directory: &Path, environment: &dyn Environmen
 fn settings(root: &Section<'_>) -> Option<Settings> {
     let public_url = public_url(root);
     let url = public_url.as_ref();
-    let (listen, endpoint_prefix) = listen::listen(root.section("listen", &keys::LISTEN).as_ref(), url);
+    let listen_section = root.section("listen", &keys::LISTEN);
+    let (listen, endpoint_prefix) = listen::listen(listen_section.as_ref(), url);
     let (session, cookie) = session::session(root.section("session", &keys::SESSION).as_ref());
     let providers = provider::providers(root, url);
+    listen::check_token(listen_section.as_ref(), &listen, &providers);
     let upstreams = upstreams(root);
     let headers = header_names::written(&upstreams);
     let around = Surroundings {

@@ -75,12 +75,10 @@ pub(super) fn warn_about_signing_keys(routes: &[Route<'_>]) {
 pub(super) fn check_loops(routes: &[Route<'_>], listen: &ListenSettings, public_url: Option<&PublicUrl>) {
     for route in routes {
         let target = &route.settings.upstream.target;
-        let listeners = [&listen.address, &listen.probe_address];
+        let mut listeners = [&listen.address, &listen.probe_address].into_iter().chain(&listen.admin_address);
         let public = routes.iter().map(|route| &route.settings.host).chain(public_url.map(PublicUrl::host));
         let by_public_url = |host: &Host| public_url.is_some_and(|url| leads_to(target, host, url.scheme()));
-        if listeners.into_iter().any(|address| leads_to_listener(target, address))
-            || public.into_iter().any(by_public_url)
-        {
+        if listeners.any(|address| leads_to_listener(target, address)) || public.into_iter().any(by_public_url) {
             let message = "this target is the gateway itself: every request would come back to it";
             route.section.refuse_at("target", message, "write where the application listens");
         }

@@ -9,7 +9,7 @@ use super::keys::SECRET;
 use super::section::Section;
 use super::setting::Setting;
 
-const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
+pub(super) const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
 const READABLE_BY_OTHERS: u32 = 0o004;
 const WHERE_TO: &str = "put it into a file of its own and write { file = \"/path/to/it\" }";
 
@@ -40,8 +40,7 @@ pub(super) fn secret_of(section: &Section<'_>, whole: &Setting<'_>) -> Option<Ze
             return None;
         }
     };
-    // One line end is what editors and `echo` leave behind; it is not part of the secret.
-    let bare = secret.strip_suffix('\n').map_or(secret.as_str(), |rest| rest.strip_suffix('\r').unwrap_or(rest));
+    let bare = without_line_end(&secret);
     if bare.is_empty() {
         setting.refuse(format!("the secret of `{}` is empty", whole.path()), "write the secret into it");
         return None;
@@ -52,6 +51,11 @@ pub(super) fn secret_of(section: &Section<'_>, whole: &Setting<'_>) -> Option<Ze
         return None;
     }
     Some(Zeroizing::new(bare.to_owned()))
+}
+
+/// One line end is what editors and `echo` leave behind; it is not part of the secret.
+pub(super) fn without_line_end(secret: &str) -> &str {
+    secret.strip_suffix('\n').map_or(secret, |rest| rest.strip_suffix('\r').unwrap_or(rest))
 }
 
 fn from_variable(setting: &Setting<'_>) -> Option<Zeroizing<String>> {

@@ -174,6 +174,7 @@ impl Gateway {
         }
         let absolute = format!("{}{login}", self.public_url.origin_of(&ingress.host));
         let (sign_out, switch_account) = (self.endpoint("/sign_out"), self.switch_link(ingress, &return_to));
+        let own_sessions = self.endpoint("/sessions");
         let mut context = self.page_context(ingress);
         context.account = refusal.account.as_deref();
         context.sign_out = Some(&sign_out);
@@ -208,6 +209,7 @@ impl Gateway {
             _ if unauthenticated || code.is_unusable_callback() || code.is_failed_login() => Some(&login),
             Code::TooManyCallbacks => Some(&login),
             Code::NotSignedOut => Some(&sign_out),
+            Code::NotEnded => Some(&own_sessions),
             Code::CrossSite => Some(return_to.as_str()),
             _ => code.description().status.is_server_error().then_some(return_to.as_str()),
         };

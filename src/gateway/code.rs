@@ -297,6 +297,13 @@ codes! {
         "Sign out to end your login on this site.";
     /// The browser is back from signing out, or never was logged in.
     SignedOut = "signed-out": 200 UserAgent DEBUG, "You are signed out", "You can close this page now.";
+    /// A person looks at their own sessions.
+    OwnSessions = "own-sessions": 200 UserAgent DEBUG, "Where you are logged in",
+        "These are your logins at this site, in this browser and in others. End those that you do not know or do not \
+         need any more.";
+    /// Sessions that the person wanted to end elsewhere could not all be removed from the store.
+    NotEnded = "not-ended": 503 Gateway ERROR retry 5, "Not every login has ended",
+        "At least one of your logins could not be ended, and is still alive. Please try again in a moment.";
     /// The session could not be removed from the store.
     NotSignedOut = "not-signed-out": 503 Gateway ERROR retry 5, "You are not signed out",
         "Your login could not be ended, and is still alive. Please try again in a moment.";

@@ -25,9 +25,7 @@ pub(super) async fn forward(
 ) -> Result<Response<upstream::Body>, Refusal> {
     let route = permit.route();
     let session = permit.session();
-    if let Some(session) = session {
-        gateway.sessions.note_use(session, &route.settings.upstream.name);
-    }
+    note_use(gateway, permit);
     let guard = session.map(|session| Arc::new(Keeper::new(gateway, session)) as SharedGuard);
     let place = match ingress.upgrade {
         Some(_) => Some(place(gateway, ingress, session.map(Arc::as_ref))?),
@@ -65,6 +63,7 @@ pub(super) fn identify(
     permit: &Permit<'_>,
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
+    note_use(gateway, permit);
     let values = RequestValues { id: ingress.request_id.as_str(), host: ingress.host.as_str() };
     let list = permit.route().upstream.identity_headers(&principal(gateway, permit), values);
     for (name, value) in list.map_err(|error| refused(gateway, ingress, permit, &error))? {
@@ -76,6 +75,13 @@ pub(super) fn identify(
         headers.entry(name).or_insert(HeaderValue::from_static(""));
     }
     Ok(())
+}
+
+/// Has the first use of an upstream written down, so that whoever looks at sessions sees what they were for.
+fn note_use(gateway: &Gateway, permit: &Permit<'_>) {
+    if let Some(session) = permit.session() {
+        gateway.sessions.note_use(session, &permit.route().settings.upstream.name);
+    }
 }
 
 /// What headers may say of the person behind a permit; nothing when nobody is.

@@ -15,6 +15,7 @@ pub mod code;
 mod cross_site;
 mod current_providers;
 mod denial;
+mod ended_elsewhere;
 mod ending;
 mod endpoints;
 mod exchange_refresh;
@@ -52,6 +53,7 @@ use hyper::body::Incoming;
 
 use answer::Answered;
 use body::Body;
+pub use ended_elsewhere::{EndedBy, EndedElsewhere, WhichSessions};
 use ingress::{Inbound, Ingress};
 use refusal::Refusal;
 use route::{FORWARD_AUTH, Route, Routed};

@@ -135,6 +135,37 @@ pub(super) struct SignedOut<'a> {
     pub(super) back: LocalLink<'a>,
 }
 
+/// One of the sessions of the person who looks.
+#[derive(Debug)]
+pub(super) struct OwnSession<'a> {
+    /// Its name in the store.
+    pub(super) id: &'a str,
+    /// Where it is for.
+    pub(super) host: &'a str,
+    /// Whether the request has come with it.
+    pub(super) current: bool,
+    /// When it began, as for programs and as for people.
+    pub(super) begun: (String, String),
+    /// When it was last used, likewise.
+    pub(super) last_used: (String, String),
+    /// The upstreams it was used for.
+    pub(super) upstreams: &'a [String],
+}
+
+/// The live sessions of the person who looks.
+#[derive(Debug, Template)]
+#[template(path = "gateway/pages/own_sessions.html")]
+pub(super) struct OwnSessions<'a> {
+    /// Around it.
+    pub(super) frame: Frame<'a>,
+    /// Where the buttons post to.
+    pub(super) action: LocalLink<'a>,
+    /// The way back to the site.
+    pub(super) back: LocalLink<'a>,
+    /// This one first.
+    pub(super) sessions: &'a [OwnSession<'a>],
+}
+
 /// A login cannot be shown inside a frame; this leads the whole window to it.
 #[derive(Debug, Template)]
 #[template(path = "gateway/pages/frame.html")]

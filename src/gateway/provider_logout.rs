@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use super::Gateway;
 use super::code::Code;
-use super::ending::session_end;
 use super::rate::Rate;
 use super::refusal::Refusal;
 use super::route::KnownProvider;
 use crate::clock::Timestamp;
 use crate::oidc::logout_token::LoggedOut;
-use crate::session::{EndReason, EndedByIndex, EndedSession, IndexName};
-use crate::telemetry::audit::AuditEvent;
+use crate::session::{EndReason, IndexName};
 use crate::telemetry::labels::{Limit, StoreOperation};
 use crate::telemetry::request_id::RequestId;
-use crate::telemetry::settings::LogUser;
 
 /// Logouts a second in each channel, whoever sends them.
 const PER_SECOND: usize = 50;
@@ -88,42 +85,24 @@ impl Gateway {
     /// # Errors
     /// 503 when one of them may live on.
     pub(super) async fn end_for_provider(&self, logout: &ProviderLogout) -> Result<Counted, Refusal> {
-        let EndedByIndex { ended, failure } = self.sessions.end_all_of(logout.index(), logout.at, logout.reason).await;
-        let mut counted = Counted::default();
-        for session in &ended {
+        let ended = self.sessions.end_each_by_index(logout.index(), logout.at, logout.reason).await;
+        let (mut counted, mut failed) = (Counted::default(), ended.is_err());
+        for session in ended.into_iter().flatten() {
+            let Ok(session) = session else {
+                failed = true;
+                continue;
+            };
             counted.ended += 1;
-            self.tell_of_end(session, logout);
+            self.tell_of_ended(&session, logout.reason, logout.request_id.as_str());
             // A bare `sid` in an address is no leave to call the provider.
-            if logout.reason == EndReason::BackChannelLogout && self.revoke_ended(session, &logout.known) {
+            if logout.reason == EndReason::BackChannelLogout && self.revoke_if_open(&session) {
                 counted.revoked += 1;
             }
         }
-        if failure.is_some() {
+        if failed {
             self.store_failed(StoreOperation::Index);
             return Err(Refusal::of(Code::StoreUnavailable));
         }
         Ok(counted)
-    }
-
-    fn tell_of_end(&self, ended: &EndedSession, logout: &ProviderLogout) {
-        let reason = session_end(logout.reason);
-        self.metrics.session_ended(reason);
-        let card = ended.card.as_ref();
-        let user = match self.log_user {
-            LogUser::Name => card.map(|card| card.username.clone().unwrap_or_else(|| card.subject.clone())),
-            LogUser::Pseudonym => card.map(|card| self.sessions.pseudonym(card)),
-        };
-        let event = AuditEvent::SessionEnded { user: user.as_deref(), session: &ended.reference, reason };
-        self.audit_log.record(self.clock.now_millis(), Some(logout.request_id.as_str()), &event);
-    }
-
-    /// Revokes the tokens of a session that this process had open; of any other the only copy has gone with the record.
-    fn revoke_ended(&self, ended: &EndedSession, known: &Arc<KnownProvider>) -> bool {
-        let Some(opened) = &ended.opened else { return false };
-        let known = self.routes.provider(opened.host()).unwrap_or(known);
-        for grant in opened.grants() {
-            self.revoker.revoke(known, Arc::clone(grant), &ended.reference);
-        }
-        true
     }
 }

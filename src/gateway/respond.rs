@@ -14,15 +14,15 @@ use serde::Serialize;
 
 use super::code::{Code, Description};
 use super::page::{
-    Forbidden, FormNotSent, Frame, FrameUnauthenticated, LocalLink, LoginContinues, LoginLoop, Refusal, SignOutConfirm,
-    SignedOut, StepUpFailed, UnsentForm,
+    Forbidden, FormNotSent, Frame, FrameUnauthenticated, LocalLink, LoginContinues, LoginLoop, OwnSession, OwnSessions,
+    Refusal, SignOutConfirm, SignedOut, StepUpFailed, UnsentForm,
 };
 use super::settings::{PagesSettings, StepUp};
 
 macro_rules! content_security_policy {
     ($ancestors:literal) => {
         concat!(
-            "default-src 'none'; style-src 'sha256-mq/7cHoQwHx31bNIXpjqrWYKFmTvyxgN6WRi8l7oBwQ='; ",
+            "default-src 'none'; style-src 'sha256-zi9knid4KOFo4Gr+D7tccRhSxooWptzpxt7bmiqkY5s='; ",
             "frame-ancestors ",
             $ancestors,
             "; base-uri 'none'"
@@ -173,6 +173,19 @@ pub fn sign_out_confirm(context: &RefusalContext<'_>, action: &str, rd: Option<&
     let (rd, stay) = (rd.map(LocalLink::new), LocalLink::new(rd.unwrap_or("/")));
     let page = SignOutConfirm { frame: context.frame(code), action: LocalLink::new(action), rd, stay };
     html_with_form(code, context, &page)
+}
+
+/// The page with the person's own sessions; its buttons post to `action`.
+#[must_use]
+pub(super) fn own_sessions(
+    context: &RefusalContext<'_>,
+    action: &str,
+    back: &str,
+    sessions: &[OwnSession<'_>],
+) -> Response<Bytes> {
+    let code = Code::OwnSessions;
+    let (action, back) = (LocalLink::new(action), LocalLink::new(back));
+    html_with_form(code, context, &OwnSessions { frame: context.frame(code), action, back, sessions })
 }
 
 /// The neutral page at the end of a logout.

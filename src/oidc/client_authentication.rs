@@ -29,6 +29,15 @@ pub struct AuthenticatedForm {
 }
 
 impl ClientAuthentication {
+    /// The secret that the client shares with the provider.
+    #[must_use]
+    pub const fn secret(&self) -> Option<&ClientSecret> {
+        match self {
+            Self::SecretBasic(secret) | Self::SecretPost(secret) => Some(secret),
+            Self::None => None,
+        }
+    }
+
     /// Completes a form with exactly one method of authentication (RFC 6749 §2.3 forbids a second one).
     #[must_use]
     pub fn complete(&self, client_id: &str, parameters: &[(&str, &str)]) -> AuthenticatedForm {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
+use super::private_socket;
 use super::settings::ListenAddress;
 use super::socket::Transport;
 
@@ -73,6 +74,19 @@ impl Listener {
         bound.map(Self).map_err(|source| ListenError { address: address.clone(), source })
     }
 
+    /// Binds an address for the owner of this process alone: the file of a Unix socket has mode 0600, whatever the umask.
+    /// An address of TCP is bound as by [`Listener::bind`].
+    ///
+    /// # Errors
+    /// [`ListenError`], which names the address.
+    pub async fn bind_private(address: &ListenAddress) -> Result<Self, ListenError> {
+        let ListenAddress::Unix(path) = address else { return Self::bind(address).await };
+        match private_socket::bind(path).await {
+            Ok(listener) => Ok(Self(Kind::Unix { listener, _file: SocketFile(path.clone()) })),
+            Err(source) => Err(ListenError { address: address.clone(), source }),
+        }
+    }
+
     /// The address that was bound, with the port the system chose for port 0; none for a Unix socket.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
@@ -110,10 +124,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            // A file that is no socket refuses connections as well, and is not ours to take away.
-            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
-            let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-            if !is_socket || !UnixStream::connect(path).await.is_err_and(refused) {
+            if !is_abandoned(path).await? {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -121,6 +132,14 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
         }
         bound => bound,
     }
+}
+
+/// Whether this is the file of a socket that nobody listens on.
+pub(super) async fn is_abandoned(path: &Path) -> io::Result<bool> {
+    // A file that is no socket refuses connections as well, and is not ours to take away.
+    let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    Ok(is_socket && UnixStream::connect(path).await.is_err_and(refused))
 }
 
 #[cfg(test)]

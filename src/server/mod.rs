@@ -10,6 +10,7 @@ pub mod trusted_proxies;
 
 mod deadline;
 mod occupancy;
+mod private_socket;
 mod room;
 mod service;
 mod socket;

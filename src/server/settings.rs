@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::trusted_proxies::TrustedProxies;
+use crate::secret::AdminToken;
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,14 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// Whether no second listener can be bound there; port 0 is another port every time.
+    #[must_use]
+    pub fn is_taken_by(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
 }
 
 /// Limits on what comes in.
@@ -112,6 +121,10 @@ pub struct ListenSettings {
     pub address: ListenAddress,
     /// Where probes and metrics are asked.
     pub probe_address: ListenAddress,
+    /// Where sessions are listed and ended by people; off unless it is written.
+    pub admin_address: Option<ListenAddress>,
+    /// What opens it. Without one only a Unix socket is listened on, which the system keeps to its owner.
+    pub admin_token: Option<Arc<AdminToken>>,
     /// How long the start may wait for the provider before the gateway says that it is ready.
     pub startup_grace: Duration,
     /// Whose word about the user agent's address and scheme is believed, and who may ask for a decision.

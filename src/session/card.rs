@@ -58,6 +58,25 @@ impl Card {
         now.since(self.created_at())
     }
 
+    /// A card of somebody, for tests of what shows cards.
+    #[cfg(test)]
+    pub(crate) fn for_listing(issuer: &str, subject: &str, host: &str, username: Option<&str>, created: u64) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            host: host.to_owned(),
+            username: username.map(ToOwned::to_owned),
+            provider: "corp".to_owned(),
+            scopes: vec!["openid".to_owned()],
+            created,
+            access_expires: None,
+            has_refresh_token: true,
+            upstreams: vec!["wiki".to_owned()],
+            predecessor: None,
+            superseded: false,
+        }
+    }
+
     pub(super) fn of(content: &SessionContent, host: &Host) -> Self {
         let first = content.grants.first();
         let tokens = first.map(|grant| &grant.tokens);

@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::sealing::expand;
+use super::ticket::StoreKey;
 use super::tlv::tlv;
 use crate::secret::SealingKey;
 
@@ -220,6 +221,11 @@ impl KeyRing {
     #[must_use]
     pub fn pseudonym(&self, issuer: &str, subject: &str) -> String {
         self.reference(&tlv(&[b"subject", issuer.as_bytes(), subject.as_bytes()]))
+    }
+
+    /// What stands for a session in logs; anybody who knows its name in the store comes to the same.
+    pub(super) fn session_reference(&self, key: &StoreKey) -> String {
+        self.reference(&tlv(&[b"session", key.as_bytes()]))
     }
 
     /// What stands for `message` in logs: 8 bytes in hexadecimal.

@@ -41,7 +41,7 @@ mod watch;
 
 pub use begin::{Begun, NewSession};
 pub(super) use confirm::stamp;
-pub use end::{EndedByIndex, EndedSession, SessionSummary};
+pub use end::{EndedSession, SessionSummary};
 pub use logout_turn::{LogoutTurn, NamedToken};
 pub use open::Opened;
 pub use save::{Lease, SaveError, Saved};

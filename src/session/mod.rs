@@ -31,14 +31,14 @@ pub use error::{EndReason, SessionError, WhyNot};
 pub use grant::{Grant, GrantId, GrantKey, GrantMark, GrantTokens};
 pub use index::IndexName;
 pub use lifecycle::{
-    Begun, EndedByIndex, EndedSession, Lease, LogoutTurn, Marker, NamedToken, NewSession, Opened, PassedSession,
-    SaveError, Saved, SessionSummary, SessionWatch, Sessions,
+    Begun, EndedSession, Lease, LogoutTurn, Marker, NamedToken, NewSession, Opened, PassedSession, SaveError, Saved,
+    SessionSummary, SessionWatch, Sessions,
 };
 pub use opened::OpenedSession;
 pub use record::TooLarge;
 pub use rules::{RegisteredClient, SessionRules};
 pub use sealed_box::Rejected;
-pub use ticket::{COOKIE_LENGTH, StoreKey};
+pub use ticket::{COOKIE_LENGTH, MalformedStoreKey, StoreKey};
 
 #[cfg(test)]
 mod fixtures;

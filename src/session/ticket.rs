@@ -1,6 +1,7 @@
 //! The session cookie: base64url(ver 1 ‖ id 18 ‖ secret 32), and the key under which the store knows its session.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -100,6 +101,34 @@ impl StoreKey {
     }
 }
 
+impl fmt::Display for StoreKey {
+    /// Sixty-four hexadecimal digits: the name by which people end a session. It opens nothing.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// The text names no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a session: 64 hexadecimal digits")]
+pub struct MalformedStoreKey;
+
+impl FromStr for StoreKey {
+    type Err = MalformedStoreKey;
+
+    /// Reads exactly what is written: one session has one name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(MalformedStoreKey) };
+        let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(MalformedStoreKey)
+    }
+}
+
 impl fmt::Debug for StoreKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;
@@ -134,6 +163,17 @@ mod tests {
         assert_eq!(Ticket::decode(cookie.as_bytes()), Ok(fixed()));
         let key = StoreKey::of("https://wiki.example.com", &host("wiki.example.com"), fixed().id());
         assert_eq!(hex(key.as_bytes()), "50291ce9129119b3fe4b5b14cd1b5976cbcca6bf1ded2f0d02d71d9c6eb9cfc8");
+    }
+
+    #[test]
+    fn a_store_key_has_one_name_and_is_found_by_it_alone() {
+        let key = StoreKey::of("https://wiki.example.com", &host("wiki.example.com"), fixed().id());
+        let name = key.to_string();
+        assert_eq!(name, "50291ce9129119b3fe4b5b14cd1b5976cbcca6bf1ded2f0d02d71d9c6eb9cfc8");
+        assert_eq!(name.parse(), Ok(key));
+        for other in ["", "50", &name.to_uppercase(), &format!("{name}0"), &format!("{name}00"), &"é".repeat(32)] {
+            assert_eq!(other.parse::<StoreKey>(), Err(MalformedStoreKey), "{other}");
+        }
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub enum AuditEvent<'a> {
     GrantNarrowed { provider: &'a str, user: &'a str, session: &'a str, missing: &'a str },
     /// A session ended.
     SessionEnded { user: Option<&'a str>, session: &'a str, reason: SessionEnd },
+    /// Sessions were ended by somebody who is not at work in them: `by` is `admin` or `person`, `scope` what was to end.
+    SessionsRevoked { by: &'static str, scope: &'static str, user: Option<&'a str>, ended: u64, failed: u64 },
+    /// Somebody was turned away at the admin listener.
+    AdminDenied { reason: &'static str },
     /// Something sealed did not open; `purpose` is what it was for.
     SessionTampered { purpose: &'static str },
     /// A cookie that is none of ours under our name.
@@ -90,8 +94,10 @@ struct Fields<'a> {
     generation: Option<u64>,
     asked: Option<&'a str>,
     granted: Option<&'a str>,
+    by: Option<&'static str>,
     ended: Option<u64>,
     revoked: Option<u64>,
+    failed: Option<u64>,
     suppressed: Option<u64>,
 }
 
@@ -106,6 +112,8 @@ impl<'a> AuditEvent<'a> {
             Self::SessionCreated { .. } => "session.created",
             Self::GrantNarrowed { .. } => "grant.narrowed",
             Self::SessionEnded { .. } => "session.ended",
+            Self::SessionsRevoked { .. } => "sessions.revoked",
+            Self::AdminDenied { .. } => "admin.denied",
             Self::SessionTampered { .. } => "session.tampered",
             Self::SessionCookieInvalid { .. } => "session.cookie-invalid",
             Self::RefreshOk { .. } => "refresh.ok",
@@ -131,9 +139,13 @@ impl<'a> AuditEvent<'a> {
 
     const fn level(&self) -> Level {
         match self {
-            Self::SessionTampered { .. } | Self::StoreError { .. } | Self::LogoutFailed { .. } => Level::ERROR,
+            Self::SessionsRevoked { failed: 1.., .. }
+            | Self::SessionTampered { .. }
+            | Self::StoreError { .. }
+            | Self::LogoutFailed { .. } => Level::ERROR,
             Self::LoginRejected { .. }
             | Self::GrantNarrowed { .. }
+            | Self::AdminDenied { .. }
             | Self::SessionCookieInvalid { .. }
             | Self::LogoutRevocationFailed { .. }
             | Self::BackChannelRejected { .. }
@@ -186,7 +198,11 @@ impl<'a> AuditEvent<'a> {
             Self::SessionEnded { user, session, reason } => {
                 Fields { user, session: Some(session), reason: Some(reason.as_str()), ..none }
             }
+            Self::SessionsRevoked { by, scope, user, ended, failed } => {
+                Fields { user, detail: Some(scope), by: Some(by), ended: Some(ended), failed: Some(failed), ..none }
+            }
             Self::SessionTampered { purpose: reason }
+            | Self::AdminDenied { reason }
             | Self::SessionCookieInvalid { kind: reason }
             | Self::ReturnUrlRejected { rule: reason }
             | Self::ForwardAuthDenied { reason }
@@ -256,8 +272,10 @@ impl AuditLog {
                     generation = fields.generation,
                     asked = fields.asked,
                     granted = fields.granted,
+                    by = fields.by,
                     ended = fields.ended,
                     revoked = fields.revoked,
+                    failed = fields.failed,
                     suppressed = fields.suppressed,
                 )
             };

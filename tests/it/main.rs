@@ -14,6 +14,8 @@
 )]
 
 mod access_rules;
+mod admin;
+mod admin_page;
 mod answers;
 mod audit;
 mod backchannel_logout;
@@ -58,6 +60,7 @@ mod logout_tokens;
 mod outages;
 mod own_endpoints;
 mod own_session;
+mod own_sessions;
 mod pages;
 
 mod path_rules;
@@ -88,6 +91,7 @@ mod scopes;
 mod secrets_in_logs;
 mod session_cookie;
 mod session_life;
+mod sessions_command;
 mod several_providers;
 mod step_up;
 mod step_up_failed;

@@ -122,12 +122,59 @@ fn logs_and_pages() {
 }
 
 #[test]
-fn cf_10_an_administrators_address_is_refused_with_and_without_a_token() {
-    // There is no such listener. When there is one, on TCP it wants its token.
-    for address in ["127.0.0.1:9092", "[::1]:9092", "0.0.0.0:9092", "unix:/run/vestibule/admin.sock"] {
-        let listen = format!("[listen]\nadmin_address = \"{address}\"");
-        refused(&file(&listen, "", ""), "`listen.admin_address` is not built yet");
-        let both = bad(&file(&format!("{listen}\nadmin_token = {{ file = \"secret\" }}"), "", ""));
-        assert!(both.contains("`listen.admin_token` is not built yet"), "{both}");
+fn cf_10_an_administrators_address_on_tcp_wants_its_token() {
+    let token = "admin_token = { file = \"token\" }";
+    let with_token = |token: &str| fake().with("/etc/vestibule/token", token);
+    let good_token = with_token("0123456789abcdef\n");
+    let listen = |lines: &str| file(&format!("[listen]\n{lines}"), "", "");
+    for address in ["127.0.0.1:9092", "[::1]:9092", "0.0.0.0:9092"] {
+        let lines = format!("admin_address = \"{address}\"");
+        refused(&listen(&lines), "on TCP without `listen.admin_token`");
+        let loaded = read_with(&listen(&format!("{lines}\n{token}")), &good_token).unwrap();
+        assert_eq!(loaded.settings.listen.admin_address, Some(ListenAddress::Tcp(address.parse().unwrap())));
+        assert_eq!(loaded.settings.listen.admin_token.unwrap().expose(), "0123456789abcdef");
+    }
+    let unix = "admin_address = \"unix:/run/vestibule/admin.sock\"";
+    let settings = good(&listen(unix)).settings;
+    assert_eq!(settings.listen.admin_address, Some(ListenAddress::Unix("/run/vestibule/admin.sock".into())));
+    assert!(settings.listen.admin_token.is_none());
+    assert!(good(&listen("")).settings.listen.admin_address.is_none(), "off unless it is written");
+    let messages = |text: &str, fake: &Fake| {
+        let error = read_with(text, fake).err().unwrap_or_else(|| panic!("accepted:\n{text}"));
+        assert!(!error.to_string().contains("0123456789"), "{error}");
+        error.problems().iter().map(|problem| problem.message.clone() + "\n").collect::<String>()
+    };
+    let lines = format!("{unix}\n{token}");
+    for (text, why) in [
+        ("0123456789abcde", "is shorter than 16 characters"),
+        ("0123456789 abcdef", "holds blanks or characters outside ASCII"),
+        ("0123456789abcdef\u{e9}", "holds blanks or characters outside ASCII"),
+        ("", "is empty"),
+    ] {
+        assert!(messages(&listen(&lines), &with_token(text)).contains(why), "{why}");
+    }
+    let inline = listen(&format!("{unix}\nadmin_token = \"0123456789abcdef\""));
+    assert!(messages(&inline, &fake()).contains("must not stand in the file itself"));
+    assert!(messages(&listen(token), &good_token).contains("there is no `listen.admin_address`"));
+}
+
+#[test]
+fn ad_06_the_admin_token_is_no_other_secret() {
+    let text = file("[listen]\nadmin_address = \"127.0.0.1:9092\"\nadmin_token = { file = \"token\" }", "", "");
+    let fake = Fake::default()
+        .with("/etc/vestibule/token", "one-secret-for-everything")
+        .with("/etc/vestibule/secret", "one-secret-for-everything\n");
+    let error = read_with(&text, &fake).unwrap_err();
+    assert!(error.to_string().contains("`listen.admin_token` is a client secret as well"), "{error}");
+    assert!(!error.to_string().contains("one-secret"), "{error}");
+}
+
+#[test]
+fn the_listeners_have_addresses_of_their_own() {
+    for (lines, other) in [
+        ("address = \"unix:/run/v.sock\"\nadmin_address = \"unix:/run/v.sock\"", "address"),
+        ("probe_address = \"unix:/run/v.sock\"\nadmin_address = \"unix:/run/v.sock\"", "probe_address"),
+    ] {
+        refused(&with(lines), &format!("`listen.admin_address` and `listen.{other}` are the same"));
     }
 }

@@ -56,6 +56,8 @@ fn cf_07_a_target_that_is_the_gateway_itself_is_refused() {
         &file("[listen]\naddress = \"unix:/run/v.sock\"", "", "").replace("http://127.0.0.1:3000", "unix:/run/v.sock"),
         "is the gateway itself",
     );
+    let administered = file("[listen]\nadmin_address = \"unix:/run/admin.sock\"", "", "");
+    refused(&administered.replace("http://127.0.0.1:3000", "unix:/run/admin.sock"), "is the gateway itself");
     for fine in ["http://wiki.example.com:8080", "http://10.0.0.1:8080", "https://wiki.example.com:8443"] {
         good(&with_target(fine));
     }

@@ -6,6 +6,7 @@ mod frontchannel_logout;
 mod jwks;
 mod login;
 mod own_session;
+mod own_sessions;
 mod sign_out;
 mod signed_out;
 mod start;
@@ -36,7 +37,7 @@ pub(super) fn is_back_channel(rest: &str) -> bool {
 /// The methods of an endpoint (RFC 9110 §10.2.1).
 pub(super) fn allowed(rest: &str) -> &'static [Method] {
     match rest {
-        "/sign_out" | "/logout" => &[Method::GET, Method::HEAD, Method::POST],
+        "/sign_out" | "/logout" | "/sessions" => &[Method::GET, Method::HEAD, Method::POST],
         "/session/refresh" | BACK_CHANNEL_LOGOUT => &[Method::POST],
         // Whatever reads ahead by HEAD must not end a session.
         FRONT_CHANNEL_LOGOUT => &[Method::GET],
@@ -60,6 +61,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
             | "/userinfo"
             | "/session"
             | "/session/refresh"
+            | "/sessions"
             | "/callback"
             | "/jwks.json"
             | BACK_CHANNEL_LOGOUT
@@ -80,6 +82,7 @@ pub(super) async fn serve(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: In
         FRONT_CHANNEL_LOGOUT => frontchannel_logout::frontchannel_logout(gateway, ingress).await,
         "/userinfo" => own_session::userinfo(gateway, ingress, headers).await,
         "/session" => own_session::times(gateway, ingress, headers).await,
+        "/sessions" => own_sessions::own_sessions(gateway, ingress, inbound).await,
         "/session/refresh" => own_session::refresh(gateway, ingress, headers).await,
         _ => callback::callback(gateway, ingress, headers, rest.strip_prefix("/callback/")).await,
     }

@@ -86,7 +86,11 @@ fn is_young(session: &OpenedSession, now: Timestamp) -> bool {
 }
 
 /// The session of the person who asks, from a page of this very origin.
-async fn own(gateway: &Arc<Gateway>, ingress: &Ingress, headers: &HeaderMap) -> Result<Arc<OpenedSession>, Refusal> {
+pub(super) async fn own(
+    gateway: &Arc<Gateway>,
+    ingress: &Ingress,
+    headers: &HeaderMap,
+) -> Result<Arc<OpenedSession>, Refusal> {
     let session = session_of(gateway, &ingress.host, headers)
         .await?
         .map_err(|why| Refusal::unauthenticated(why).for_a_program())?;
@@ -98,7 +102,7 @@ async fn own(gateway: &Arc<Gateway>, ingress: &Ingress, headers: &HeaderMap) -> 
     }
 }
 
-fn answer(body: &serde_json::Value) -> Answer {
+pub(super) fn answer(body: &serde_json::Value) -> Answer {
     let mut response = Response::new(Bytes::from(body.to_string()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

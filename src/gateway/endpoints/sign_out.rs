@@ -16,9 +16,11 @@ use super::super::ingress::{Inbound, Ingress};
 use super::super::query::Query;
 use super::super::refusal::Refusal;
 use super::super::respond;
+use super::super::route::KnownProvider;
 use super::{Answer, login};
 use crate::return_to::ReturnTo;
 use crate::session::EndReason;
+use crate::session::OpenedSession;
 use crate::session::login_attempt::MAX_RETURN_PATH;
 use crate::session::logout_state::LogoutState;
 use crate::telemetry::audit::AuditEvent;
@@ -68,17 +70,7 @@ pub(super) async fn sign_out(gateway: &Arc<Gateway>, ingress: &Ingress, inbound:
     }
     if let Ok(session) = session {
         let known = gateway.routes.provider(&ingress.host).ok_or(Refusal::of(Code::NotFound))?;
-        if gateway.sessions.end(&session, EndReason::SignOut).await.is_err() {
-            gateway.store_failed(StoreOperation::Remove);
-            gateway.audit(Some(ingress), &AuditEvent::LogoutFailed { session: session.reference() });
-            return Err(Refusal::of(Code::NotSignedOut).with_session(&session));
-        }
-        let user = gateway.user_in_logs(&session);
-        gateway.audit(Some(ingress), &AuditEvent::LogoutLocal { user, session: session.reference() });
-        gateway.session_ended(ingress, &session, EndReason::SignOut);
-        for grant in session.grants() {
-            gateway.revoker.revoke(known, Arc::clone(grant), session.reference());
-        }
+        end_here(gateway, ingress, known, &session).await?;
         let id_token = session.login_grant().and_then(|grant| grant.tokens.id_token.as_ref());
         let back = gateway.post_logout_redirect_uri(&ingress.host);
         if let Some(url) = known.provider.end_session_redirect(id_token, &back, state.as_deref()) {
@@ -87,7 +79,33 @@ pub(super) async fn sign_out(gateway: &Arc<Gateway>, ingress: &Ingress, inbound:
             location = url;
         }
     }
-    let mut response = login::redirect(&location)?;
+    signed_out_at(gateway, &location)
+}
+
+/// Ends the session that the request has come with, and revokes its tokens.
+pub(super) async fn end_here(
+    gateway: &Gateway,
+    ingress: &Ingress,
+    known: &Arc<KnownProvider>,
+    session: &OpenedSession,
+) -> Result<(), Refusal> {
+    if gateway.sessions.end(session, EndReason::SignOut).await.is_err() {
+        gateway.store_failed(StoreOperation::Remove);
+        gateway.audit(Some(ingress), &AuditEvent::LogoutFailed { session: session.reference() });
+        return Err(Refusal::of(Code::NotSignedOut).with_session(session));
+    }
+    let user = gateway.user_in_logs(session);
+    gateway.audit(Some(ingress), &AuditEvent::LogoutLocal { user, session: session.reference() });
+    gateway.session_ended(ingress, session, EndReason::SignOut);
+    for grant in session.grants() {
+        gateway.revoker.revoke(known, Arc::clone(grant), session.reference());
+    }
+    Ok(())
+}
+
+/// Sends the browser on without its session cookie.
+pub(super) fn signed_out_at(gateway: &Gateway, location: &str) -> Answer {
+    let mut response = login::redirect(location)?;
     let names = &gateway.cookie_names;
     response.headers_mut().append(header::SET_COOKIE, names.delete(names.session(), gateway.cookie.same_site));
     Ok(response)

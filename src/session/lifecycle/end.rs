@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use super::Sessions;
-use super::seal::reference_of;
 use crate::clock::Timestamp;
 use crate::session::card::Card;
 use crate::session::error::{EndReason, SessionError};
@@ -27,15 +26,6 @@ pub struct EndedSession {
     pub card: Option<Card>,
     /// The session, if this process had it open: only then are there tokens to revoke.
     pub opened: Option<Arc<OpenedSession>>,
-}
-
-/// What came of ending all that an index names.
-#[derive(Debug, Default)]
-pub struct EndedByIndex {
-    /// Those that have been ended.
-    pub ended: Vec<EndedSession>,
-    /// Why there may be others that live on.
-    pub failure: Option<SessionError>,
 }
 
 /// What is known of a live session without its cookie.
@@ -81,13 +71,14 @@ impl Sessions {
         let stored = self.store.load(key).await;
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
-        let card = stored?.and_then(|stored| Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok());
+        let rules = self.rules.load_full();
+        let card = stored?.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
         if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
         // One that was stepped up from has been told of then.
         let was_there = was_there && card.as_ref().is_none_or(|card| !card.superseded);
-        let reference = reference_of(&self.rules.load().ring, &key);
+        let reference = rules.ring.session_reference(&key);
         tracing::debug!(event = "session.removed", session = reference, reason = reason.as_str(), was_there);
         Ok(was_there.then_some(EndedSession { store_key: key, reference, card, opened }))
     }
@@ -113,6 +104,30 @@ impl Sessions {
     ///
     /// The tombstone comes first: a login that has entered the index but not written its record finds it afterwards.
     ///
+    /// What comes back is what has become of each; none for those that were gone already.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] when the index cannot be read or marked.
+    pub async fn end_each_by_index(
+        &self,
+        name: IndexName<'_>,
+        at: Option<Timestamp>,
+        reason: EndReason,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
+        let at = at.unwrap_or_else(|| self.clock.now());
+        for index in &indexes {
+            self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
+        }
+        let mut ended = Vec::new();
+        for key in self.members(name).await? {
+            ended.extend(self.end_by_key(key, reason).await.transpose());
+        }
+        Ok(ended)
+    }
+
+    /// As [`Sessions::end_each_by_index`], for who needs all of them ended.
+    ///
     /// # Errors
     /// [`SessionError::Store`] when one of them could not be ended; all have been tried.
     pub async fn end_by_index(
@@ -121,34 +136,15 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<EndedSession>, SessionError> {
-        let EndedByIndex { ended, failure } = self.end_all_of(name, at, reason).await;
-        failure.map_or(Ok(ended), Err)
+        self.end_each_by_index(name, at, reason).await?.into_iter().collect()
     }
 
-    /// The same, and says which have been ended also when others could not be: nobody will learn of them again.
-    pub async fn end_all_of(&self, name: IndexName<'_>, at: Option<Timestamp>, reason: EndReason) -> EndedByIndex {
-        let mut outcome = EndedByIndex::default();
-        match self.close_index(name, at.unwrap_or_else(|| self.clock.now())).await {
-            Ok(members) => {
-                for key in members {
-                    match self.end_by_key(key, reason).await {
-                        Ok(session) => outcome.ended.extend(session),
-                        Err(error) => outcome.failure = Some(error),
-                    }
-                }
-            }
-            Err(error) => outcome.failure = Some(error),
-        }
-        outcome
-    }
-
-    /// Leaves the tombstone, then reads who is named.
-    async fn close_index(&self, name: IndexName<'_>, at: Timestamp) -> Result<HashSet<StoreKey>, SessionError> {
-        let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
-        for index in &indexes {
-            self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
-        }
-        self.members(name).await
+    /// A live session by its name in the store.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub async fn find(&self, key: StoreKey) -> Result<Option<SessionSummary>, SessionError> {
+        Ok(self.store.load(key).await?.and_then(|stored| self.summary(key, &stored)))
     }
 
     /// The live sessions of one person, at all hosts.
@@ -183,9 +179,9 @@ impl Sessions {
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
     /// that was stepped up from: it ends with its successor and counts no more.
     fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
-        let card =
-            Card::open(&self.rules.load().ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
-        let absolute_expiry = stored.sealed.absolute_expiry;
+        let rules = self.rules.load();
+        let card = Card::open(&rules.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
+        let absolute_expiry = stored.sealed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
         Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
     }
 

@@ -8,7 +8,7 @@ use crate::session::card::Card;
 use crate::session::content::SessionContent;
 use crate::session::envelope::{self, OpenedRecord};
 use crate::session::error::{EndReason, SessionError, WhyNot};
-use crate::session::key_ring::{KeyRing, Kid};
+use crate::session::key_ring::Kid;
 use crate::session::lifetime::Verdict;
 use crate::session::opened::{Identified, OpenedSession};
 use crate::session::record;
@@ -16,7 +16,6 @@ use crate::session::rules::SessionRules;
 use crate::session::sealed_box::Rejected;
 use crate::session::store::{SealedSession, StoredSession};
 use crate::session::ticket::{StoreKey, Ticket};
-use crate::session::tlv::tlv;
 
 impl Sessions {
     pub(super) fn seal(
@@ -114,17 +113,11 @@ impl Sessions {
     pub(super) fn identify(&self, rules: &SessionRules, ticket: Ticket, host: &Host) -> Identified {
         let store_key = StoreKey::of(&self.namespace, host, ticket.id());
         Identified {
-            reference: reference_of(&rules.ring, &store_key),
+            reference: rules.ring.session_reference(&store_key),
             host: host.clone(),
             store_key,
             liveness: self.registry.enter(store_key),
             ticket,
         }
     }
-}
-
-/// What stands for a session in logs. It comes from the name in the store, so that it is the same for whoever ends a
-/// session without its cookie.
-pub(super) fn reference_of(ring: &KeyRing, key: &StoreKey) -> String {
-    ring.reference(&tlv(&[b"session", key.as_bytes()]))
 }

@@ -74,6 +74,8 @@ fn samples() -> Vec<AuditEvent<'static>> {
         AuditEvent::LoginRejected { provider: Some(provider), reason, check: Some("check") },
         AuditEvent::SessionCreated { provider, user, session },
         AuditEvent::GrantNarrowed { provider, user, session, missing: "calendar.read" },
+        AuditEvent::SessionsRevoked { by: "admin", scope: "subject", user: Some(user), ended: 2, failed: 1 },
+        AuditEvent::AdminDenied { reason },
         AuditEvent::SessionTampered { purpose: reason },
         AuditEvent::SessionCookieInvalid { kind: reason },
         AuditEvent::RefreshOk { provider, session, generation: 2 },

@@ -32,6 +32,8 @@ pub const CLIENT_SECRET: &str = "mark-secret-%3A:+é/ =&";
 const SESSION_KEY: &str = "AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns";
 /// The line of `[session]` by which several gateways open each other's sessions.
 pub const SHARED_KEY: &str = "keys = [{ env = \"SESSION_KEY\" }]";
+/// Carries the mark as well.
+pub const ADMIN_TOKEN: &str = "mark-admin-token-0123456789";
 pub const PUBLIC_URL: &str = "https://app.example";
 
 /// What is written, kept for looking at.
@@ -75,6 +77,7 @@ impl Environment for TestEnvironment {
         match name {
             "CLIENT_SECRET" => Some(CLIENT_SECRET.to_owned()),
             "SESSION_KEY" => Some(SESSION_KEY.to_owned()),
+            "ADMIN_TOKEN" => Some(ADMIN_TOKEN.to_owned()),
             _ => None,
         }
     }
@@ -194,6 +197,8 @@ impl Stage {
 pub struct Gateway {
     pub address: SocketAddr,
     pub probe_address: SocketAddr,
+    /// Where sessions are administered, if that is on TCP.
+    pub admin_address: Option<SocketAddr>,
     pub public_url: String,
     /// The gateway's own clock; moving it moves nobody else's.
     pub clock: Arc<OffsetClock>,
@@ -304,7 +309,12 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let dropped = metrics.access_log_dropped.clone();
         let access = Arc::new(AccessLog::start(LogFormat::Json, access_log.clone(), dropped).unwrap());
-        let listeners = Listeners { public, probe: Listener::bind(&loopback()).await.unwrap() };
+        let admin = match &settings.listen.admin_address {
+            Some(address) => Some(Listener::bind_private(address).await.unwrap()),
+            None => None,
+        };
+        let listeners = Listeners { public, probe: Listener::bind(&loopback()).await.unwrap(), admin };
+        let admin_address = listeners.admin.as_ref().and_then(Listener::local_address);
         let address = listeners.public.local_address().unwrap();
         let probe_address = listeners.probe.local_address().unwrap();
         let public_url = settings.public_url.namespace();
@@ -318,6 +328,7 @@ impl Gateway {
         Self {
             address,
             probe_address,
+            admin_address,
             public_url,
             clock,
             log,
