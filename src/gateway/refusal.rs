@@ -14,9 +14,9 @@ pub(super) struct Refusal {
     /// Finer than the code, for the log alone.
     pub(super) detail: &'static str,
     /// The account to name on a page: only its owner sees it.
-    pub(super) account: Option<String>,
+    pub(super) account: Option<Box<str>>,
     /// A hash that stands for the session in logs.
-    pub(super) session: Option<String>,
+    pub(super) session: Option<Box<str>>,
     /// Where a link on the page leads, when not to the start page.
     pub(super) return_to: Option<ReturnTo>,
     /// The fields of a form that was posted without a usable session, where they may be shown again.
@@ -118,8 +118,8 @@ impl Refusal {
 
     /// Whom it concerns.
     pub(super) fn with_session(mut self, session: &OpenedSession) -> Self {
-        self.account = Some(session.identity().display_name().to_owned());
-        self.session = Some(session.reference().to_owned());
+        self.account = Some(session.identity().display_name().into());
+        self.session = Some(session.reference().into());
         self
     }
 }

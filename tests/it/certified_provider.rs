@@ -263,3 +263,33 @@ async fn it_proves_a_fresh_login_and_not_an_acr_that_it_does_not_have() {
     assert_eq!(stage.session().await.store_key(), before.store_key());
     assert_eq!(stage.gateway.log.lines_with(&["login.rejected", "step-up-required"]), 1);
 }
+
+#[tokio::test]
+async fn a_logout_at_the_provider_ends_the_session_here_by_its_back_channel() {
+    let mut provider = CertifiedProvider::start(&json!({ "consentGiven": true })).await;
+    for by_sid in [true, false] {
+        let local = |setup: &mut Setup| setup.public_url = "http://localhost:{port}".to_owned();
+        let who = relying_party(CLIENT_ID, authentication("client_secret_basic"));
+        let stage = PeerStage::set(provider.issuer(), local, who).await;
+        let registration = json!({
+            "application_type": "native",
+            "redirect_uris": [stage.url("/oauth2/callback")],
+            "post_logout_redirect_uris": [stage.url("/oauth2/signed_out")],
+            "backchannel_logout_uri": stage.url("/oauth2/backchannel-logout"),
+            "backchannel_logout_session_required": by_sid,
+        });
+        provider.register(metadata(&registration)).await;
+        assert_eq!(stage.visit("/", alice).await.status, 200);
+        assert_eq!(stage.session().await.sid().is_some(), by_sid);
+
+        // The person signs out at the provider itself, in another window, and comes back to no application of ours.
+        let window = stage.browser.clone();
+        window.navigate(&format!("{}/session/end", provider.issuer())).await;
+        let form = alice(&window.page().text()).unwrap();
+        window.submit(&form, None).await;
+        let by = if by_sid { "\"reason\":\"sid\"" } else { "\"reason\":\"sub\"" };
+        stage.gateway.log_reaches(&["\"bcl.accepted\"", by, "\"ended\":1", "\"revoked\":1"], 1).await;
+        assert_eq!(stage.browser.fetch(&stage.url("/")).await.status, 401);
+        assert_eq!(stage.gateway.log.lines_with(&["\"session.ended\"", "\"back-channel-logout\""]), 1);
+    }
+}

@@ -300,3 +300,22 @@ async fn the_page_about_access_rules_is_right() {
     let arguments: Vec<&str> = command.trim_start_matches("$ vestibule explain ").split(' ').collect();
     assert_eq!(folder.explain(&arguments).await.out, output);
 }
+
+#[tokio::test]
+async fn it_names_scopes_and_says_when_nobody_can_have_them() {
+    let folder = Folder::new();
+    for (scopes, told, answer) in [
+        ("[\"email\"]", "the login must have been granted email", "forwarded with identity"),
+        (
+            "[\"calendar.read\"]",
+            "the provider is not asked for calendar.read, so nobody may in",
+            "403 scope-not-granted",
+        ),
+    ] {
+        let text = CONFIGURATION.replacen("api = [", &format!("scopes = {scopes}\napi = ["), 1);
+        folder.write("vestibule.toml", &text);
+        folder.write("claims.json", &json!({ "sub": "a", "roles": ["staff"] }).to_string());
+        let said = folder.explain(&["GET", "https://wiki.example.com/page", "--claims", "claims.json"]).await;
+        assert!(said.out.contains(told) && said.out.contains(answer), "{}{}", said.out, said.error);
+    }
+}

@@ -247,3 +247,31 @@ async fn an_image_a_prefetch_or_a_head_of_our_own_page_signs_nobody_out() {
     }
     assert_eq!(program(&stage.gateway, "/", &ours).await.status, 200);
 }
+
+#[tokio::test]
+async fn lo_03_the_cookie_is_deleted_with_the_attributes_that_it_was_set_with() {
+    for session in ["", "cookie = { same_site = \"strict\" }", "cookie = { persistent = true }"] {
+        let stage = Stage::with(|setup| setup.session = session.to_owned()).await;
+        let page = stage.browser.log_in(&stage.url("/"), "alice").await;
+        let of_session = |line: &&str| line.starts_with(&format!("{SESSION}="));
+        let lines: Vec<String> = page
+            .hops
+            .iter()
+            .flat_map(|hop| hop.headers.get_all("set-cookie"))
+            .map(|line| line.to_str().unwrap().to_owned())
+            .collect();
+        let set = lines.iter().map(String::as_str).find(of_session).unwrap().to_owned();
+        let ours = pair(&session_cookie(&stage.browser));
+        let headers = [("Cookie", &*ours), ("Sec-Fetch-Site", "none"), NAVIGATION[0], NAVIGATION[1]];
+        let answer = send(&stage.gateway, "GET", SIGN_OUT, &headers).await;
+        let deleted = answer.all("set-cookie").into_iter().find(|line| line.starts_with(SESSION)).unwrap().to_owned();
+        let attributes = |line: &str| {
+            let mut attributes: Vec<_> = line.split("; ").skip(1).map(str::to_owned).collect();
+            attributes.retain(|attribute| !attribute.starts_with("Max-Age") && !attribute.starts_with("Expires"));
+            attributes.sort();
+            attributes
+        };
+        assert_eq!(attributes(&set), attributes(&deleted));
+        assert!(deleted.starts_with(&format!("{SESSION}=;")) && deleted.contains("Max-Age=0"), "{deleted}");
+    }
+}

@@ -67,6 +67,8 @@ const configuration = {
   },
   cookies: { keys: [randomBytes(16).toString('hex')] },
   enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] },
+  // By itself it calls no loopback address, and that is where relying parties under test listen.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   pkce: { required: () => true },
   claims: {
     openid: ['sub'],

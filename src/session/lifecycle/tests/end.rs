@@ -112,3 +112,27 @@ async fn sessions_are_listed_without_their_cookies() {
     assert_eq!((own.card.host.as_str(), own.card.has_refresh_token), ("wiki.example.com", true));
     assert_eq!((own.last_use.as_seconds(), own.absolute_expiry.as_seconds()), (NOW, NOW + 36_000));
 }
+
+#[tokio::test]
+async fn lo_15_a_logout_token_has_few_turns_and_none_once_it_has_been_carried_out() {
+    let scene = Scene::new();
+    let until = scene.clock.now().plus(Duration::from_secs(300));
+    let named = |jti| NamedToken { issuer: ISSUER, jti, until };
+    let taken = async |jti| scene.sessions.take_turn(named(jti)).await.unwrap();
+    // Never carried out: as often as there are turns, on whichever replica.
+    assert!(taken("a").await.is_some() && scene.replica().take_turn(named("a")).await.unwrap().is_some());
+    assert!(taken("a").await.is_some() && taken("a").await.is_none());
+    // Carried out at once, and at the second try.
+    let turn = taken("b").await.unwrap();
+    scene.sessions.use_up(named("b"), turn).await.unwrap();
+    assert!(taken("b").await.is_none() && scene.replica().take_turn(named("b")).await.unwrap().is_none());
+    assert!(taken("c").await.is_some());
+    let turn = taken("c").await.unwrap();
+    scene.sessions.use_up(named("c"), turn).await.unwrap();
+    assert!(taken("c").await.is_none());
+    // Another issuer's token of that name is another token.
+    let other = NamedToken { issuer: "https://other.example", ..named("b") };
+    assert!(scene.sessions.take_turn(other).await.unwrap().is_some());
+    scene.store.away.store(true, Ordering::SeqCst);
+    assert!(scene.sessions.take_turn(named("d")).await.is_err());
+}
