@@ -238,3 +238,40 @@ async fn a_session_takes_little_more_than_its_sealed_bytes() {
     });
     assert!(stored.0 <= sealed_bytes + 105, "{} bytes for {sealed_bytes}", stored.0);
 }
+
+#[test]
+fn the_file_is_used_again_and_given_back_when_it_is_mostly_empty() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let length = || directory.join(database::FILE).metadata().unwrap().len();
+    let mut store = by_hand(&directory, &clock);
+    let flood = |store: &mut ByHand, first: u64| {
+        let new = SealedSession { record: vec![7; 2_000].into(), ..sealed(1, &clock, 36_000) };
+        let used = used(&clock, 3_600);
+        store.turn(move |tables, now| {
+            for number in first..first + 1_500 {
+                let key = StoreKey::of_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 8]));
+                operation::insert(tables, now, &key, &new, used)?;
+            }
+            Ok(())
+        });
+        clock.pass(3_600);
+        while store.core.held() > 0 {
+            store.writer.turn(Vec::new());
+        }
+    };
+    flood(&mut store, 0);
+    let full = length();
+    for round in 1..4 {
+        flood(&mut store, round * 10_000);
+    }
+    assert!(length() <= full + full / 4, "{} after {full}", length());
+    store.core.slot.close();
+    drop(store);
+    let claimed = Directory::claim(&directory).unwrap();
+    let mut file = database::open(&claimed).unwrap();
+    database::compact_if_mostly_empty(&claimed, &mut file, u64::MAX).unwrap();
+    assert!(length() >= full / 2, "a small file is left alone");
+    database::compact_if_mostly_empty(&claimed, &mut file, full / 4).unwrap();
+    drop(file);
+    assert!(length() < full / 4, "{} of {full}", length());
+}
