@@ -153,6 +153,38 @@ fn between_two_operations_no_more_than_one_step_is_swept() {
 }
 
 #[test]
+fn what_waits_is_written_together_and_a_use_is_durable_within_seconds() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let mut store = by_hand(&directory, &clock);
+    let (new, first) = (sealed(1, &clock, 36_000), used(&clock, 3_600));
+    store.turn(move |tables, now| operation::insert(tables, now, &key(1), &new, first));
+    let (jobs, queued) = mpsc::channel();
+    let room = Arc::new(Semaphore::new(100));
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let (job, answer) =
+            Job::new(false, permit, move |tables, now, _| operation::touch(tables, now, &key(1), first));
+        jobs.send(job).unwrap();
+        answers.push(answer);
+    }
+    for (size, room_left) in [(64, 64), (36, 100)] {
+        let batch = store.writer.wait(&queued).unwrap();
+        assert_eq!(batch.len(), size);
+        assert!(store.writer.turn(batch).committed);
+        assert_eq!(room.available_permits(), room_left);
+    }
+    assert!(answers.into_iter().all(|mut answer| answer.try_recv().unwrap().unwrap()));
+    clock.pass(4);
+    assert!(!store.writer.turn(Vec::new()).committed);
+    clock.pass(1);
+    assert!(store.writer.turn(Vec::new()).committed, "the commit that makes the uses durable");
+    assert!(!store.writer.turn(Vec::new()).committed);
+    drop(jobs);
+    assert!(store.writer.wait(&queued).is_none());
+}
+
+#[test]
 fn a_session_in_use_is_put_off_and_everything_else_is_forgotten() {
     let (clock, (_above, directory)) = (clock(), place());
     let mut store = by_hand(&directory, &clock);
