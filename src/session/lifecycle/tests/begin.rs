@@ -1,5 +1,9 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 use crate::session::index::IndexName;
+use crate::session::store::file::FileStore;
 
 #[tokio::test]
 async fn ck_01_a_login_has_a_new_id_and_the_old_session_dies() {
@@ -192,6 +196,35 @@ async fn what_does_not_fit_into_a_record_begins_nothing() {
     let large = NewSession { acr: Some("a".repeat(64 << 10)), ..scene.login("alice") };
     assert!(matches!(scene.sessions.begin(large).await, Err(SessionError::TooLarge(_))));
     assert_eq!(scene.sessions.live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn ss_05_the_session_file_holds_nothing_that_can_be_read() {
+    let (scene, above) = (Scene::new(), tempfile::tempdir().unwrap());
+    let directory = above.path().join("store");
+    let store = FileStore::open(&directory, Arc::clone(&scene.clock) as _).unwrap();
+    let (clock, entropy) = (Arc::clone(&scene.clock), Arc::clone(&scene.entropy));
+    let sessions =
+        Sessions::new(&mut settings(&[1]), NAMESPACE.into(), clients(), clock, entropy, Arc::new(store)).unwrap();
+    let begun = sessions.begin(scene.login("alice")).await.unwrap();
+    assert!(matches!(sessions.open(&wiki(), begun.cookie.as_bytes()).await.unwrap(), Opened::Live(_)));
+    let marker = Marker::LogoutToken { issuer: "https://id.example.com", jti: "planted-marker" };
+    assert!(sessions.put_once(marker, scene.clock.now().plus(Duration::from_secs(60))).await.unwrap());
+    sessions.end(&begun.session, EndReason::SignOut).await.unwrap();
+    sessions.begin(scene.login("alice")).await.unwrap();
+    let key = begun.session.store_key();
+    let mut holds_its_name = false;
+    for file in std::fs::read_dir(&directory).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        for hidden in ["alice", "example.com", "access-", "refresh-", "sid-alice", "staff", "planted", &begun.cookie] {
+            assert!(!holds(hidden.as_bytes()), "{hidden}");
+        }
+        let ticket = URL_SAFE_NO_PAD.decode(&begun.cookie).unwrap();
+        assert!(!holds(&ticket[1..19]) && !holds(&ticket[19..]), "id and secret");
+        holds_its_name |= holds(key.as_bytes());
+    }
+    assert!(holds_its_name, "this is the file that was written");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn open_or_create(directory: &Directory) -> Result<Database, FileStor
         create(directory)?;
     }
     let mut database = open(directory)?;
-    compact_if_mostly_empty(directory, &mut database)?;
+    compact_if_mostly_empty(directory, &mut database, COMPACT_FROM)?;
     Ok(database)
 }
 
@@ -121,11 +121,15 @@ pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
 
 /// Gives the disk back what a flood of sessions took, if that is most of the file. In between, freed pages are used
 /// again, so the file stays as long as it was at its fullest.
-fn compact_if_mostly_empty(directory: &Directory, database: &mut Database) -> Result<(), FileStoreError> {
+pub(super) fn compact_if_mostly_empty(
+    directory: &Directory,
+    database: &mut Database,
+    from: u64,
+) -> Result<(), FileStoreError> {
     let path = directory.file(FILE);
     let length = path.metadata().map_err(|source| FileStoreError::Io { path: path.clone(), source })?.len();
     let sessions = count(database).unwrap_or(u64::MAX);
-    if length < COMPACT_FROM || sessions.saturating_mul(SESSION_BYTES) > length / 4 {
+    if length < from || sessions.saturating_mul(SESSION_BYTES) > length / 4 {
         return Ok(());
     }
     match database.compact() {

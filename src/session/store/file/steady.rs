@@ -51,9 +51,12 @@ impl Now {
         self.steady
     }
 
-    /// How far this time is ahead of the wall clock.
+    /// How far this time is ahead of the wall clock. One second is none: the two begin their seconds at different times.
     pub(super) const fn lead(self) -> u64 {
-        self.steady.saturating_sub(self.wall.as_seconds())
+        match self.steady.saturating_sub(self.wall.as_seconds()) {
+            1 => 0,
+            lead => lead,
+        }
     }
 
     /// The deadline that is as far away as `wall` is by the wall clock.

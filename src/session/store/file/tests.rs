@@ -153,6 +153,38 @@ fn between_two_operations_no_more_than_one_step_is_swept() {
 }
 
 #[test]
+fn what_waits_is_written_together_and_a_use_is_durable_within_seconds() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let mut store = by_hand(&directory, &clock);
+    let (new, first) = (sealed(1, &clock, 36_000), used(&clock, 3_600));
+    store.turn(move |tables, now| operation::insert(tables, now, &key(1), &new, first));
+    let (jobs, queued) = mpsc::channel();
+    let room = Arc::new(Semaphore::new(100));
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let (job, answer) =
+            Job::new(false, permit, move |tables, now, _| operation::touch(tables, now, &key(1), first));
+        jobs.send(job).unwrap();
+        answers.push(answer);
+    }
+    for (size, room_left) in [(64, 64), (36, 100)] {
+        let batch = store.writer.wait(&queued).unwrap();
+        assert_eq!(batch.len(), size);
+        assert!(store.writer.turn(batch).committed);
+        assert_eq!(room.available_permits(), room_left);
+    }
+    assert!(answers.into_iter().all(|mut answer| answer.try_recv().unwrap().unwrap()));
+    clock.pass(4);
+    assert!(!store.writer.turn(Vec::new()).committed);
+    clock.pass(1);
+    assert!(store.writer.turn(Vec::new()).committed, "the commit that makes the uses durable");
+    assert!(!store.writer.turn(Vec::new()).committed);
+    drop(jobs);
+    assert!(store.writer.wait(&queued).is_none());
+}
+
+#[test]
 fn a_session_in_use_is_put_off_and_everything_else_is_forgotten() {
     let (clock, (_above, directory)) = (clock(), place());
     let mut store = by_hand(&directory, &clock);
@@ -237,4 +269,41 @@ async fn a_session_takes_little_more_than_its_sealed_bytes() {
         Ok(tables.sessions.stats()?.stored_bytes() + tables.due.stats()?.stored_bytes())
     });
     assert!(stored.0 <= sealed_bytes + 105, "{} bytes for {sealed_bytes}", stored.0);
+}
+
+#[test]
+fn the_file_is_used_again_and_given_back_when_it_is_mostly_empty() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let length = || directory.join(database::FILE).metadata().unwrap().len();
+    let mut store = by_hand(&directory, &clock);
+    let flood = |store: &mut ByHand, first: u64| {
+        let new = SealedSession { record: vec![7; 2_000].into(), ..sealed(1, &clock, 36_000) };
+        let used = used(&clock, 3_600);
+        store.turn(move |tables, now| {
+            for number in first..first + 1_500 {
+                let key = StoreKey::of_bytes(std::array::from_fn(|at| number.to_be_bytes()[at % 8]));
+                operation::insert(tables, now, &key, &new, used)?;
+            }
+            Ok(())
+        });
+        clock.pass(3_600);
+        while store.core.held() > 0 {
+            store.writer.turn(Vec::new());
+        }
+    };
+    flood(&mut store, 0);
+    let full = length();
+    for round in 1..4 {
+        flood(&mut store, round * 10_000);
+    }
+    assert!(length() <= full + full / 4, "{} after {full}", length());
+    store.core.slot.close();
+    drop(store);
+    let claimed = Directory::claim(&directory).unwrap();
+    let mut file = database::open(&claimed).unwrap();
+    database::compact_if_mostly_empty(&claimed, &mut file, u64::MAX).unwrap();
+    assert!(length() >= full / 2, "a small file is left alone");
+    database::compact_if_mostly_empty(&claimed, &mut file, full / 4).unwrap();
+    drop(file);
+    assert!(length() < full / 4, "{} of {full}", length());
 }

@@ -128,7 +128,7 @@ impl Writer {
     }
 
     /// What is to be done next, perhaps nothing. `None`: the store is gone.
-    fn wait(&self, jobs: &Receiver<Job>) -> Option<Vec<Job>> {
+    pub(super) fn wait(&self, jobs: &Receiver<Job>) -> Option<Vec<Job>> {
         let first = if self.behind {
             jobs.try_recv().map_err(|error| error == TryRecvError::Disconnected)
         } else {
@@ -279,6 +279,6 @@ impl Writer {
 
     const fn is_time_to_note(&self, now: Now) -> bool {
         let (steady, lead) = self.noted;
-        now.lead() != lead || now.steady() >= steady.saturating_add(NOTE_TIME)
+        now.lead().abs_diff(lead) > 1 || now.steady() >= steady.saturating_add(NOTE_TIME)
     }
 }
