@@ -16,7 +16,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Every answer of ours that is a page shows nothing but itself, and posts to this listener alone.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-2nvfxvxEu6ns7Fmv5+q8TwT8rR1WsmAmfq3wLtt+8rw='; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-ZFp4Oj7X20VPE2Tfm545YQLHI1DWbR+PyRFCRKe8rzg='; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Why somebody does not get what they asked for.
 #[derive(Debug)]

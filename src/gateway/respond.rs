@@ -22,7 +22,7 @@ use super::settings::{PagesSettings, StepUp};
 macro_rules! content_security_policy {
     ($ancestors:literal) => {
         concat!(
-            "default-src 'none'; style-src 'sha256-zi9knid4KOFo4Gr+D7tccRhSxooWptzpxt7bmiqkY5s='; ",
+            "default-src 'none'; style-src 'sha256-mPIX3+nJgsymLaRfB1MJMC/IHe3LhWsgZ7lMkHeBoy0='; ",
             "frame-ancestors ",
             $ancestors,
             "; base-uri 'none'"

@@ -148,6 +148,13 @@ impl OpenedSession {
         self.content.successor.is_some()
     }
 
+    /// The name in the store of the session that this browser goes on with: its own, or that of the one it has stepped
+    /// up to.
+    #[must_use]
+    pub fn lives_on_as(&self) -> StoreKey {
+        self.content.successor.unwrap_or(self.identified.store_key)
+    }
+
     /// Names of the upstreams it has been used for.
     #[must_use]
     pub fn upstreams(&self) -> &[String] {

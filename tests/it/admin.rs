@@ -1,5 +1,8 @@
 //! The admin listener: who is logged in, and the end of one session, of all of a person's, or of all.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::harness::behaviour::{Behaviour, gate};
@@ -137,7 +140,7 @@ async fn all_sessions_of_a_person_end_and_a_later_login_is_not_refused() {
     assert!(!is_live(&stage, &one).await && !is_live(&stage, &two).await && is_live(&stage, &bob).await);
     assert_eq!(stage.gateway.log.lines_with(&["\"sessions.revoked\"", "\"detail\":\"subject\"", "\"ended\":2"]), 1);
     assert!(!stage.gateway.log.text().contains("subject-of-alice"), "the log knows people by their pseudonyms");
-    stage.gateway.clock.advance(std::time::Duration::from_secs(2));
+    stage.gateway.clock.advance(Duration::from_secs(2));
     let other = json!({ "subject": "subject-of-bob", "issuer": "https://other.example" });
     assert_eq!(json_of(&ask(&stage.gateway, "POST", "/sessions/revoke", Some(&other)).await)["ended"], 0);
     assert!(is_live(&stage, &bob).await);
@@ -198,11 +201,9 @@ async fn an_end_at_one_replica_is_an_end_at_the_other_and_cuts_what_is_open_ther
     stage.upstream.answer(|_| Behaviour::WebSocketEcho);
     let mut socket = alice.web_socket("/socket", None).await.unwrap();
     let id = listed(&stage.gateway, "").await[0]["id"].as_str().unwrap().to_owned();
-    let began = std::time::Instant::now();
     assert_eq!(ask(&stage.gateway, "DELETE", &format!("/sessions/{id}"), None).await.status, 200);
-    let end = patiently("the end of the WebSocket", futures_util::StreamExt::next(&mut socket)).await;
+    let end = tokio::time::timeout(Duration::from_secs(1), socket.next()).await.expect("within a second");
     assert!(end.is_none_or(|message| message.is_err() || message.is_ok_and(|message| message.is_close())));
-    assert!(began.elapsed() < std::time::Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(program(&replica, "/", &pair(&session_cookie(&alice))).await.status, 401);
 }
 
@@ -260,7 +261,7 @@ async fn a_login_under_way_does_not_outlive_the_end_of_all_of_its_person() {
             }
         })
         .await;
-        stage.gateway.clock.advance(std::time::Duration::from_secs(1));
+        stage.gateway.clock.advance(Duration::from_secs(1));
         let body = json!({ "subject": "subject-of-alice" });
         assert_eq!(json_of(&ask(&stage.gateway, "POST", "/sessions/revoke", Some(&body)).await)["ended"], 0);
         opener.open();

@@ -1,5 +1,6 @@
 //! `vestibule sessions`: the program at a terminal, against a gateway on a Unix socket and on TCP.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,7 +9,9 @@ use crate::harness::behaviour::Behaviour;
 use crate::harness::by_hand::{pair, program, session_cookie};
 use crate::harness::gateway::{ADMIN_TOKEN, Stage};
 use crate::harness::program::{Ended, ended, vestibule, write_private};
+use crate::harness::provider::TestProvider;
 use crate::harness::upstream::RecordingUpstream;
+use crate::process::{Configured, Serving, configuration};
 
 async fn run(arguments: &[&str]) -> Ended {
     let mut command = vestibule();
@@ -66,6 +69,26 @@ async fn sessions_are_listed_shown_and_ended_over_the_socket() {
     let ran = run(&["list", "--admin", &address]).await;
     assert_eq!((ran.code, ran.out.as_str()), (69, ""));
     assert!(ran.error.contains("The store of the sessions cannot be read"), "{}", ran.error);
+}
+
+#[tokio::test]
+async fn ad_02_the_program_keeps_its_socket_to_its_owner_and_takes_it_away_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let address = format!("unix:{}", socket.display());
+    let provider = TestProvider::start().await;
+    let text = configuration(provider.issuer(), "127.0.0.1:0", "http://app.localhost:18099", "http://127.0.0.1:9");
+    let line = format!("admin_address = \"{address}\"\n[listen.limits]");
+    let configured = Configured::with(&text.replace("[listen.limits]", &line));
+    let serving = Serving::start(&configured.path()).await;
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let ran = run(&["list", "--admin", &address, "--json"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (0, "{\"sessions\":[]}\n"), "{}", ran.error);
+    serving.signal("-INT").await;
+    let (code, log, _) = serving.end().await;
+    assert!(code == Some(0) && log.contains(&format!("\"admin\":\"{address}\"")), "{log}");
+    assert!(!socket.exists());
+    assert_eq!(run(&["list", "--admin", &address]).await.code, 69);
 }
 
 #[tokio::test]

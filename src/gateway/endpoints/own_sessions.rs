@@ -38,10 +38,10 @@ pub(super) async fn own_sessions(gateway: &Arc<Gateway>, ingress: &Ingress, inbo
     let headers = &inbound.parts.headers;
     if ingress.audience != Audience::Navigation {
         let session = own(gateway, ingress, headers).await?;
-        return answer(&for_programs(&list(gateway, &session).await?, session.store_key()));
+        return answer(&for_programs(&list(gateway, &session).await?, session.lives_on_as()));
     }
     match session_of(gateway, &ingress.host, headers).await? {
-        Ok(session) => Ok(page(gateway, ingress, &list(gateway, &session).await?, session.store_key())),
+        Ok(session) => Ok(page(gateway, ingress, &list(gateway, &session).await?, session.lives_on_as())),
         Err(why) => gateway.send_to_login(ingress, headers, &Refusal::unauthenticated(why)),
     }
 }
@@ -56,7 +56,7 @@ async fn end(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: Inbound) -> Ans
         (Some(id), None) => {
             // What was ended a moment ago in another window is not told apart from what never was.
             let key = id.parse().map_err(|_| Refusal::of(Code::NotFound))?;
-            if key == session.store_key() {
+            if key == session.lives_on_as() {
                 return end_this_one(gateway, ingress, &session).await;
             }
             let found = gateway.sessions.find(key).await;
@@ -69,7 +69,7 @@ async fn end(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: Inbound) -> Ans
                 Code::StoreUnavailable => Refusal::of(Code::NotEnded).with_session(&session),
                 _ => refusal,
             })?;
-            (all.into_iter().map(|one| one.store_key).filter(|key| *key != session.store_key()).collect(), "others")
+            (all.into_iter().map(|one| one.store_key).filter(|key| *key != session.lives_on_as()).collect(), "others")
         }
         _ => return Err(malformed("what")),
     };
@@ -130,7 +130,7 @@ async fn list(gateway: &Gateway, session: &OpenedSession) -> Result<Vec<SessionS
     let found = gateway.sessions.of_subject(&identity.issuer, &identity.subject).await;
     let mut found = found.map_err(|error| store_refusal(gateway, StoreOperation::Index, &error))?;
     found.retain(|one| is_of(one, session));
-    found.sort_by_key(|one| (one.store_key != session.store_key(), std::cmp::Reverse(one.last_use), one.store_key));
+    found.sort_by_key(|one| (one.store_key != session.lives_on_as(), std::cmp::Reverse(one.last_use), one.store_key));
     Ok(found)
 }
 
