@@ -36,6 +36,7 @@ use crate::clock::Timestamp;
 pub(super) mod conformance;
 mod expiring;
 pub mod memory;
+pub mod redis;
 
 /// The answer of a store, some time later.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
