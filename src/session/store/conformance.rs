@@ -11,6 +11,23 @@ use crate::session::lifetime::TOMBSTONE_LIFETIME;
 use crate::session::testing::TestClock;
 use crate::session::ticket::StoreKey;
 
+/// Time that passes when a test says so, for the gateway and for what the store holds.
+pub(in crate::session) trait Time: Sync {
+    /// The gateway's clock.
+    fn clock(&self) -> &TestClock;
+
+    /// So many seconds pass.
+    fn pass(&self, seconds: u64) {
+        self.clock().pass(seconds);
+    }
+}
+
+impl Time for TestClock {
+    fn clock(&self) -> &TestClock {
+        self
+    }
+}
+
 /// The key of session number `id`.
 pub(in crate::session) fn key(id: u8) -> StoreKey {
     let host = Host::parse("wiki.example.com", Scheme::Https).unwrap();
@@ -37,95 +54,95 @@ fn grant(scope: &str) -> GrantId {
 }
 
 /// Runs all checks; each uses sessions of its own.
-pub(in crate::session) async fn run(store: &dyn SessionStore, clock: &TestClock) {
-    insert_and_load(store, clock).await;
-    replace_looks_at_the_generation(store, clock).await;
-    nobody_recreates_what_was_removed(store, clock).await;
-    touch_extends_but_never_past_the_absolute_expiry(store, clock).await;
-    absolute_expiry_ends(store, clock).await;
-    a_replacement_may_end_sooner(store, clock).await;
-    indexes_name_members(store, clock).await;
-    index_tombstones_keep_the_later(store, clock).await;
-    markers_are_put_once(store, clock).await;
-    leases_have_one_owner(store, clock).await;
-    changes_are_announced_in_order(store, clock).await;
-    list_holds_the_living(store, clock).await;
+pub(in crate::session) async fn run(store: &dyn SessionStore, time: &dyn Time) {
+    insert_and_load(store, time).await;
+    replace_looks_at_the_generation(store, time).await;
+    nobody_recreates_what_was_removed(store, time).await;
+    touch_extends_but_never_past_the_absolute_expiry(store, time).await;
+    absolute_expiry_ends(store, time).await;
+    a_replacement_may_end_sooner(store, time).await;
+    indexes_name_members(store, time).await;
+    index_tombstones_keep_the_later(store, time).await;
+    markers_are_put_once(store, time).await;
+    leases_have_one_owner(store, time).await;
+    changes_are_announced_in_order(store, time).await;
+    list_holds_the_living(store, time).await;
 }
 
-async fn insert_and_load(store: &dyn SessionStore, clock: &TestClock) {
+async fn insert_and_load(store: &dyn SessionStore, time: &dyn Time) {
     assert_eq!(store.load(key(1)).await.unwrap(), None);
-    let new = sealed(1, clock, 36_000);
-    assert_eq!(store.insert(key(1), new.clone(), used(clock, 3_600)).await.unwrap(), Inserted::Stored);
+    let new = sealed(1, time.clock(), 36_000);
+    assert_eq!(store.insert(key(1), new.clone(), used(time.clock(), 3_600)).await.unwrap(), Inserted::Stored);
     let stored = store.load(key(1)).await.unwrap().unwrap();
-    assert_eq!((stored.sealed, stored.last_use), (new.clone(), clock.now()));
-    assert_eq!(store.insert(key(1), new, used(clock, 3_600)).await.unwrap(), Inserted::Refused);
+    assert_eq!((stored.sealed, stored.last_use), (new.clone(), time.clock().now()));
+    assert_eq!(store.insert(key(1), new, used(time.clock(), 3_600)).await.unwrap(), Inserted::Refused);
 }
 
-async fn replace_looks_at_the_generation(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(2), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
+async fn replace_looks_at_the_generation(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(2), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
     let before = store.load(key(2)).await.unwrap().unwrap().last_use;
-    clock.pass(10);
-    assert_eq!(store.replace(key(2), 2, sealed(3, clock, 36_000)).await.unwrap(), Replaced::Moved);
-    assert_eq!(store.replace(key(2), 1, sealed(2, clock, 36_000)).await.unwrap(), Replaced::Written);
-    assert_eq!(store.replace(key(2), 1, sealed(2, clock, 36_000)).await.unwrap(), Replaced::Moved);
+    time.pass(10);
+    assert_eq!(store.replace(key(2), 2, sealed(3, time.clock(), 36_000)).await.unwrap(), Replaced::Moved);
+    assert_eq!(store.replace(key(2), 1, sealed(2, time.clock(), 36_000)).await.unwrap(), Replaced::Written);
+    assert_eq!(store.replace(key(2), 1, sealed(2, time.clock(), 36_000)).await.unwrap(), Replaced::Moved);
     let stored = store.load(key(2)).await.unwrap().unwrap();
     assert_eq!((stored.sealed.generation, stored.last_use), (2, before));
-    assert_eq!(store.replace(key(3), 0, sealed(1, clock, 36_000)).await.unwrap(), Replaced::Absent);
+    assert_eq!(store.replace(key(3), 0, sealed(1, time.clock(), 36_000)).await.unwrap(), Replaced::Absent);
 }
 
-async fn nobody_recreates_what_was_removed(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(4), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
+async fn nobody_recreates_what_was_removed(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(4), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
     assert!(store.remove(key(4)).await.unwrap());
     assert!(!store.remove(key(4)).await.unwrap());
     assert_eq!(store.load(key(4)).await.unwrap(), None);
-    assert_eq!(store.replace(key(4), 1, sealed(2, clock, 36_000)).await.unwrap(), Replaced::Absent);
-    assert!(!store.touch(key(4), used(clock, 3_600)).await.unwrap());
-    let again = store.insert(key(4), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
+    assert_eq!(store.replace(key(4), 1, sealed(2, time.clock(), 36_000)).await.unwrap(), Replaced::Absent);
+    assert!(!store.touch(key(4), used(time.clock(), 3_600)).await.unwrap());
+    let again = store.insert(key(4), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
     assert_eq!(again, Inserted::Refused);
     // One that was ended before it was ever written.
     store.remove(key(5)).await.unwrap();
-    clock.pass(TOMBSTONE_LIFETIME.as_secs() - 1);
-    let late = store.insert(key(5), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
+    time.pass(TOMBSTONE_LIFETIME.as_secs() - 1);
+    let late = store.insert(key(5), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
     assert_eq!(late, Inserted::Refused);
 }
 
-async fn touch_extends_but_never_past_the_absolute_expiry(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(6), sealed(1, clock, 5_000), used(clock, 3_600)).await.unwrap();
-    clock.pass(3_000);
-    assert!(store.touch(key(6), used(clock, 3_600)).await.unwrap());
+async fn touch_extends_but_never_past_the_absolute_expiry(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(6), sealed(1, time.clock(), 5_000), used(time.clock(), 3_600)).await.unwrap();
+    time.pass(3_000);
+    assert!(store.touch(key(6), used(time.clock(), 3_600)).await.unwrap());
     let stored = store.load(key(6)).await.unwrap().unwrap();
-    assert_eq!((stored.last_use, stored.sealed.generation), (clock.now(), 1));
-    clock.pass(1_999);
+    assert_eq!((stored.last_use, stored.sealed.generation), (time.clock().now(), 1));
+    time.pass(1_999);
     assert!(store.load(key(6)).await.unwrap().is_some());
-    clock.pass(1);
+    time.pass(1);
     assert_eq!(store.load(key(6)).await.unwrap(), None);
-    assert!(!store.touch(key(6), used(clock, 3_600)).await.unwrap(), "what has expired is not brought back");
-    assert_eq!(store.replace(key(6), 1, sealed(2, clock, 5_000)).await.unwrap(), Replaced::Absent);
+    assert!(!store.touch(key(6), used(time.clock(), 3_600)).await.unwrap(), "what has expired is not brought back");
+    assert_eq!(store.replace(key(6), 1, sealed(2, time.clock(), 5_000)).await.unwrap(), Replaced::Absent);
 }
 
-async fn a_replacement_may_end_sooner(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(20), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
-    assert_eq!(store.replace(key(20), 1, sealed(2, clock, 10)).await.unwrap(), Replaced::Written);
-    clock.pass(9);
-    assert!(store.touch(key(20), used(clock, 3_600)).await.unwrap());
+async fn a_replacement_may_end_sooner(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(20), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
+    assert_eq!(store.replace(key(20), 1, sealed(2, time.clock(), 10)).await.unwrap(), Replaced::Written);
+    time.pass(9);
+    assert!(store.touch(key(20), used(time.clock(), 3_600)).await.unwrap());
     assert!(store.load(key(20)).await.unwrap().is_some());
-    clock.pass(1);
+    time.pass(1);
     assert_eq!(store.load(key(20)).await.unwrap(), None);
-    assert!(!store.touch(key(20), used(clock, 3_600)).await.unwrap());
+    assert!(!store.touch(key(20), used(time.clock(), 3_600)).await.unwrap());
     assert!(store.list().await.unwrap().iter().all(|(listed, _)| *listed != key(20)));
 }
 
-async fn absolute_expiry_ends(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(7), sealed(1, clock, 100), used(clock, 3_600)).await.unwrap();
-    clock.pass(99);
+async fn absolute_expiry_ends(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(7), sealed(1, time.clock(), 100), used(time.clock(), 3_600)).await.unwrap();
+    time.pass(99);
     assert!(store.load(key(7)).await.unwrap().is_some());
-    clock.pass(1);
+    time.pass(1);
     assert_eq!(store.load(key(7)).await.unwrap(), None);
 }
 
-async fn indexes_name_members(store: &dyn SessionStore, clock: &TestClock) {
+async fn indexes_name_members(store: &dyn SessionStore, time: &dyn Time) {
     let (index, other) = (IndexKey([1; 32]), IndexKey([2; 32]));
-    let expires = clock.now().plus(Duration::from_secs(100));
+    let expires = time.clock().now().plus(Duration::from_secs(100));
     assert!(store.index_members(index).await.unwrap().is_empty());
     store.index_add(index, key(10), expires).await.unwrap();
     store.index_add(index, key(11), expires).await.unwrap();
@@ -136,35 +153,35 @@ async fn indexes_name_members(store: &dyn SessionStore, clock: &TestClock) {
     let mut expected = [key(10), key(11)];
     expected.sort();
     assert_eq!(members, expected);
-    clock.pass(100);
+    time.pass(100);
     assert!(store.index_members(index).await.unwrap().is_empty());
 }
 
-async fn index_tombstones_keep_the_later(store: &dyn SessionStore, clock: &TestClock) {
+async fn index_tombstones_keep_the_later(store: &dyn SessionStore, time: &dyn Time) {
     let index = IndexKey([3; 32]);
     assert_eq!(store.index_tombstone(index).await.unwrap(), None);
-    let (early, late) = (clock.now(), clock.now().plus(Duration::from_secs(5)));
+    let (early, late) = (time.clock().now(), time.clock().now().plus(Duration::from_secs(5)));
     store.write_index_tombstone(index, late, TOMBSTONE_LIFETIME).await.unwrap();
     store.write_index_tombstone(index, early, TOMBSTONE_LIFETIME).await.unwrap();
     assert_eq!(store.index_tombstone(index).await.unwrap(), Some(late));
     assert_eq!(store.index_tombstone(IndexKey([4; 32])).await.unwrap(), None);
-    clock.pass(TOMBSTONE_LIFETIME.as_secs());
+    time.pass(TOMBSTONE_LIFETIME.as_secs());
     assert_eq!(store.index_tombstone(index).await.unwrap(), None);
 }
 
-async fn markers_are_put_once(store: &dyn SessionStore, clock: &TestClock) {
-    let until = clock.now().plus(Duration::from_secs(60));
+async fn markers_are_put_once(store: &dyn SessionStore, time: &dyn Time) {
+    let until = time.clock().now().plus(Duration::from_secs(60));
     assert!(store.put_once(MarkerKey([1; 16]), until).await.unwrap());
     assert!(!store.put_once(MarkerKey([1; 16]), until).await.unwrap());
     assert!(store.put_once(MarkerKey([2; 16]), until).await.unwrap());
-    clock.pass(59);
+    time.pass(59);
     assert!(!store.put_once(MarkerKey([1; 16]), until).await.unwrap());
-    clock.pass(1);
-    let later = clock.now().plus(Duration::from_secs(60));
+    time.pass(1);
+    let later = time.clock().now().plus(Duration::from_secs(60));
     assert!(store.put_once(MarkerKey([1; 16]), later).await.unwrap());
 }
 
-async fn leases_have_one_owner(store: &dyn SessionStore, clock: &TestClock) {
+async fn leases_have_one_owner(store: &dyn SessionStore, time: &dyn Time) {
     let ttl = Duration::from_secs(15);
     let (mine, yours) = ([1; 16], [2; 16]);
     assert!(store.take_lease(key(13), grant("a"), mine, ttl).await.unwrap());
@@ -176,28 +193,28 @@ async fn leases_have_one_owner(store: &dyn SessionStore, clock: &TestClock) {
     assert!(!store.take_lease(key(13), grant("a"), yours, ttl).await.unwrap(), "only the owner releases");
     store.release_lease(key(13), grant("a"), mine).await.unwrap();
     assert!(store.take_lease(key(13), grant("a"), yours, ttl).await.unwrap());
-    clock.pass(15);
+    time.pass(15);
     assert!(store.take_lease(key(13), grant("a"), mine, ttl).await.unwrap());
     store.release_lease(key(13), grant("a"), yours).await.unwrap();
     assert!(!store.take_lease(key(13), grant("a"), yours, ttl).await.unwrap(), "a late release is nobody's");
 }
 
-async fn changes_are_announced_in_order(store: &dyn SessionStore, clock: &TestClock) {
+async fn changes_are_announced_in_order(store: &dyn SessionStore, time: &dyn Time) {
     let mut changes = store.changes();
-    store.insert(key(15), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
-    store.touch(key(15), used(clock, 3_600)).await.unwrap();
-    store.replace(key(15), 1, sealed(2, clock, 36_000)).await.unwrap();
-    store.replace(key(15), 1, sealed(2, clock, 36_000)).await.unwrap();
+    store.insert(key(15), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
+    store.touch(key(15), used(time.clock(), 3_600)).await.unwrap();
+    store.replace(key(15), 1, sealed(2, time.clock(), 36_000)).await.unwrap();
+    store.replace(key(15), 1, sealed(2, time.clock(), 36_000)).await.unwrap();
     store.remove(key(15)).await.unwrap();
     let changed = Change { key: key(15), kind: ChangeKind::Changed { generation: 2 } };
     assert_eq!(changes.recv().await.unwrap(), changed);
     assert_eq!(changes.recv().await.unwrap(), Change { key: key(15), kind: ChangeKind::Removed });
 }
 
-async fn list_holds_the_living(store: &dyn SessionStore, clock: &TestClock) {
-    store.insert(key(16), sealed(1, clock, 36_000), used(clock, 3_600)).await.unwrap();
-    store.insert(key(17), sealed(1, clock, 10), used(clock, 3_600)).await.unwrap();
-    clock.pass(10);
+async fn list_holds_the_living(store: &dyn SessionStore, time: &dyn Time) {
+    store.insert(key(16), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
+    store.insert(key(17), sealed(1, time.clock(), 10), used(time.clock(), 3_600)).await.unwrap();
+    time.pass(10);
     let listed: Vec<_> = store.list().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert!(listed.contains(&key(16)) && !listed.contains(&key(17)));
     store.remove(key(16)).await.unwrap();

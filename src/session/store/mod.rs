@@ -37,6 +37,7 @@ pub(super) mod conformance;
 mod expiring;
 pub mod file;
 pub mod memory;
+pub mod redis;
 
 /// The answer of a store, some time later.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -10,7 +10,7 @@ fn store(max_sessions: usize) -> (Arc<TestClock>, MemoryStore) {
 #[tokio::test]
 async fn it_does_what_every_store_must() {
     let (clock, store) = store(1_000);
-    conformance::run(&store, &clock).await;
+    conformance::run(&store, &*clock).await;
 }
 
 #[tokio::test]
