@@ -42,6 +42,7 @@ use crate::session::SessionError;
 use crate::session::Sessions;
 use crate::session::store::SessionStore;
 use crate::session::store::file::FileStoreError;
+use crate::session::store::redis::RedisStoreError;
 use crate::signing_key::SigningFailed;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -82,6 +83,9 @@ pub enum StartError {
     /// The store in a file.
     #[error("session.store: {0}")]
     FileStore(#[from] FileStoreError),
+    /// The client of Redis.
+    #[error("session.store: {0}")]
+    RedisStore(#[from] RedisStoreError),
     /// A provider's client.
     #[error("provider: {0}")]
     Provider(#[from] ProviderError),
@@ -247,6 +251,9 @@ async fn start_with(
         metrics.store_up.clone(),
         metrics.store_deaf.clone(),
     ));
+    if let Some(redis) = store.redis() {
+        background.spawn(OpenStore::look_over(redis));
+    }
     let clients = assembly::clients(&settings);
     let sessions = Sessions::new(
         &mut settings.session,
@@ -265,6 +272,7 @@ async fn start_with(
         readiness: Arc::clone(&readiness),
         limits: limits.clone(),
         sessions: Arc::clone(&sessions),
+        store,
         request_ids: Arc::new(RequestIds::new(entropy::draw(world.entropy.as_ref())?)),
         via: Via::draw(world.entropy.as_ref())?,
         admin_token: Arc::new(ArcSwapOption::new(settings.listen.admin_token.clone())),

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::observers::ProviderCounters;
 use super::restart::Fixed;
+use super::stores::OpenStore;
 use super::{StartError, World, signing};
 use crate::admin::readiness::Readiness;
 use crate::gateway::route::{KnownProvider, Route, RouteTable};
@@ -30,6 +31,7 @@ pub(super) struct Lasting {
     pub(super) readiness: Arc<Readiness>,
     pub(super) limits: SharedLimits,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) store: OpenStore,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) via: Via,
     /// What opens the admin listener.

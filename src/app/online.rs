@@ -11,6 +11,8 @@ use crate::entropy::SystemEntropy;
 use crate::gateway::settings::Settings;
 use crate::provider::observer::Unobserved;
 use crate::provider::{Provider, ProviderParts};
+use crate::session::settings::StoreSettings;
+use crate::session::store::redis::RedisStore;
 use crate::upstream::settings::Target;
 
 /// What one thing answered.
@@ -22,7 +24,8 @@ pub struct OnlineResult {
     pub problem: Option<String>,
 }
 
-/// Tries discovery and keys of every provider and a connection to every upstream.
+/// Tries discovery and keys of every provider, the session store where it is a server, and a connection to every
+/// upstream.
 ///
 /// # Errors
 /// [`StartError`] when no client can be made at all.
@@ -43,6 +46,11 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
                 Err(error) => Some(error.to_string()),
             };
             results.push(OnlineResult { subject, problem });
+        }
+        if let StoreSettings::Redis(redis) = settings.session.store {
+            let subject = format!("session store at {redis}");
+            let store = RedisStore::new(redis, &settings.public_url.namespace(), clock)?;
+            results.push(OnlineResult { subject, problem: store.check().await.err().map(|error| error.to_string()) });
         }
         for route in settings.routes.into_iter().filter(|route| !route.forward_auth()) {
             let subject = format!("upstream {} at {}", route.upstream.name, shown(&route.upstream.target));

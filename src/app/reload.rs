@@ -67,7 +67,11 @@ impl Reloader {
         if !changed.is_empty() {
             return Err(ReloadError::NeedsRestart(changed));
         }
-        let built = self.build(settings, &assembly).await;
+        let store = settings.session.store.clone();
+        let built = self.build(settings, &assembly).await.and_then(|next| {
+            self.lasting.store.renew(&store)?;
+            Ok(next)
+        });
         let next = match built {
             Ok(next) => next,
             Err(error) => {

@@ -10,15 +10,18 @@ use crate::session::settings::StoreSettings;
 use crate::session::store::SessionStore;
 use crate::session::store::file::FileStore;
 use crate::session::store::memory::MemoryStore;
+use crate::session::store::redis::RedisStore;
 
 /// An open store.
 pub(super) struct OpenStore {
     pub(super) store: Arc<dyn SessionStore>,
+    /// The same, where its credentials may change.
+    redis: Option<Arc<RedisStore>>,
 }
 
 impl From<Arc<dyn SessionStore>> for OpenStore {
     fn from(store: Arc<dyn SessionStore>) -> Self {
-        Self { store }
+        Self { store, redis: None }
     }
 }
 
@@ -31,11 +34,33 @@ impl OpenStore {
                 Self::from(Arc::new(MemoryStore::new(*max_sessions, clock)) as Arc<_>)
             }
             StoreSettings::File { directory } => Self::from(Arc::new(FileStore::open(directory, clock)?) as Arc<_>),
-            StoreSettings::Redis(_) => {
-                let why = format!("a store in Redis is not built yet; {namespace} cannot have one");
-                return Err(StartError::System(std::io::Error::new(std::io::ErrorKind::Unsupported, why)));
+            StoreSettings::Redis(settings) => {
+                let redis = RedisStore::new(settings.clone(), namespace, clock)?;
+                Self { store: Arc::clone(&redis) as Arc<_>, redis: Some(redis) }
             }
         })
+    }
+
+    /// Has the log say once what is worth knowing about the servers, when they are there to be asked.
+    pub(super) async fn look_over(redis: Arc<RedisStore>) {
+        // One that is away says so by itself.
+        let _ = redis.check().await;
+    }
+
+    /// The store, where it is one of servers.
+    pub(super) fn redis(&self) -> Option<Arc<RedisStore>> {
+        self.redis.clone()
+    }
+
+    /// Takes up credentials and certificates that may have changed.
+    ///
+    /// # Errors
+    /// [`StartError::RedisStore`] when they cannot be used; those in force stay.
+    pub(super) fn renew(&self, settings: &StoreSettings) -> Result<(), StartError> {
+        if let (Some(redis), StoreSettings::Redis(settings)) = (&self.redis, settings) {
+            redis.renew(settings.access.clone())?;
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,23 @@ pub struct RedisSettings {
     pub access: RedisAccess,
 }
 
+impl fmt::Display for RedisSettings {
+    /// Where the servers are; nothing about who we are.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (servers, rest) = match &self.topology {
+            RedisTopology::Single { server, database } => (std::slice::from_ref(server), format!("/{database}")),
+            RedisTopology::Sentinel { sentinels, master } => (sentinels.as_slice(), format!("/{master}")),
+            RedisTopology::Cluster { seeds } => (seeds.as_slice(), String::new()),
+        };
+        for (number, ServerAddress { host, port }) in servers.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+            write!(formatter, "{comma}{open}{host}{close}:{port}")?;
+        }
+        formatter.write_str(&rest)
+    }
+}
+
 /// With what one connects to Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisAccess {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::harness::crowd::{Crowd, Outcome, Person, Tally, ask, count};
-use crate::harness::raw;
-use crate::harness::replicas::{HOST, Replicas};
+use crate::harness::crowd::{Crowd, Outcome, Tally, ask, count};
+use crate::harness::replicas::Replicas;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -19,15 +18,6 @@ fn only_a_listener_was_missing(tally: &Tally) {
     assert!(tally.keys().all(harmless) && count(tally, Outcome::Served) > 0, "{tally:?}");
 }
 
-async fn sign_out(replicas: &Replicas, person: &Person) {
-    let request = format!(
-        "POST /oauth2/sign_out HTTP/1.1\r\nHost: {HOST}\r\nCookie: {}\r\nSec-Fetch-Site: same-origin\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        person.cookie
-    );
-    assert_eq!(raw::ask(replicas.address(0), request).await.unwrap().status, 303);
-}
-
 #[tokio::test]
 async fn ss_10_kill_9_under_load_loses_no_session_and_brings_none_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -39,7 +29,7 @@ async fn ss_10_kill_9_under_load_loses_no_session_and_brings_none_back() {
         crowd.goes_on_for(40).await;
         let late = replicas.log_in_one(people.len() + gone.len(), 0).await;
         let leaving = replicas.log_in_one(people.len() + gone.len() + 1, 0).await;
-        sign_out(&replicas, &leaving).await;
+        assert_eq!(replicas.sign_out(0, &leaving).await, 303);
         // The moment after both were told that it is done.
         replicas.kill(0).await;
         replicas.start_one(0).await;

@@ -32,6 +32,7 @@ mod discovery;
 mod explain;
 mod explained;
 mod faults_file;
+mod faults_redis;
 mod finished_login;
 mod forged_tokens;
 mod forward_auth;

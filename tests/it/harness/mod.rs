@@ -32,6 +32,8 @@ pub mod provider;
 pub mod raw;
 pub mod real_servers;
 pub mod received;
+pub mod redis_server;
+pub mod relay;
 pub mod replicas;
 pub mod said;
 pub mod scripted_server;

@@ -185,6 +185,11 @@ impl RedisServer {
         assert!(Command::new("kill").args([signal, &server]).status().unwrap().success());
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").server
+    }
+
     /// Ends it at once; nothing is written, no connection is closed by it.
     pub fn kill(&mut self) {
         self.process = None;

@@ -16,6 +16,7 @@ use super::crowd::Person;
 use super::gateway::CLIENT_ID;
 use super::patiently;
 use super::provider::TestProvider;
+use super::raw;
 use super::upstream::RecordingUpstream;
 use crate::process::{Configured, SECRET, Serving};
 
@@ -109,10 +110,25 @@ impl Replicas {
         assert_eq!(code, Some(0), "{log}");
     }
 
+    /// The refresh tokens that the provider was sent, in their order.
+    pub fn refresh_tokens_spent(&self) -> Vec<String> {
+        let requests = self.provider.token_requests("refresh_token");
+        requests.iter().map(|request| request.form_value("refresh_token").unwrap()).collect()
+    }
+
+    /// Signs somebody out at one of them; the status of the answer.
+    pub async fn sign_out(&self, index: usize, person: &Person) -> u16 {
+        let request = format!(
+            "POST /oauth2/sign_out HTTP/1.1\r\nHost: {HOST}\r\nCookie: {}\r\nSec-Fetch-Site: same-origin\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            person.cookie
+        );
+        raw::ask(self.address(index), request).await.unwrap().status
+    }
+
     /// The provider has seen no refresh token twice, and some at all.
     pub fn each_refresh_token_was_spent_once(&self) {
-        let requests = self.provider.token_requests("refresh_token");
-        let spent: Vec<_> = requests.iter().map(|request| request.form_value("refresh_token").unwrap()).collect();
+        let spent = self.refresh_tokens_spent();
         let different: std::collections::HashSet<_> = spent.iter().collect();
         assert!(!spent.is_empty() && different.len() == spent.len(), "{} of {}", different.len(), spent.len());
     }

@@ -208,7 +208,7 @@ async fn ss_05_the_session_file_holds_nothing_that_can_be_read() {
         Sessions::new(&mut settings(&[1]), NAMESPACE.into(), clients(), clock, entropy, Arc::new(store)).unwrap();
     let begun = sessions.begin(scene.login("alice")).await.unwrap();
     assert!(matches!(sessions.open(&wiki(), begun.cookie.as_bytes()).await.unwrap(), Opened::Live(_)));
-    let marker = Marker::LogoutToken { issuer: "https://id.example.com", jti: "planted-marker" };
+    let marker = Marker::LogoutToken { issuer: "https://id.example.com", jti: "planted-marker", turn: 0 };
     assert!(sessions.put_once(marker, scene.clock.now().plus(Duration::from_secs(60))).await.unwrap());
     sessions.end(&begun.session, EndReason::SignOut).await.unwrap();
     sessions.begin(scene.login("alice")).await.unwrap();

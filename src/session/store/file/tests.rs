@@ -30,7 +30,7 @@ fn place() -> (tempfile::TempDir, std::path::PathBuf) {
 #[tokio::test]
 async fn it_does_what_every_store_must() {
     let (clock, (_above, directory)) = (clock(), place());
-    conformance::run(&open(&directory, &clock), &clock).await;
+    conformance::run(&open(&directory, &clock), &*clock).await;
 }
 
 #[tokio::test]

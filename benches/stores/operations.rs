@@ -1,0 +1,107 @@
+//! One operation after the other, and 32 at a time: how long, and whose CPU.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+use vestibule::session::StoreKey;
+use vestibule::session::store::{LastUse, SealedSession};
+
+use crate::fixture;
+use crate::subject::{Cpu, Subject};
+
+/// Sessions that the operations are done on.
+const SESSIONS: usize = 8_000;
+/// As a login of the fixture leaves them.
+const RECORD: usize = 3_800;
+const CARD: usize = 300;
+
+pub fn sealed(generation: u64, number: usize, now: vestibule::clock::Timestamp) -> SealedSession {
+    // Random bytes would be made here for longer than they are stored; what is sealed looks like these to a store.
+    let noise = |length: usize| -> Vec<u8> {
+        let mut state = number as u64 ^ generation.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15;
+        (0..length)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            })
+            .collect()
+    };
+    SealedSession {
+        record: noise(RECORD).into(),
+        card: noise(CARD).into(),
+        generation,
+        absolute_expiry: now.plus(fixture::LIFETIME),
+    }
+}
+
+pub fn key(number: usize) -> StoreKey {
+    let mut id = [0; 18];
+    id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    StoreKey::of("https://wiki.example.com", &fixture::host(), &vestibule::secret::SessionId::new(id))
+}
+
+pub async fn report(subjects: &[Subject]) {
+    println!("Times in µs; CPU of this process and of the store's own, each per operation, {SESSIONS} sessions.\n");
+    println!(
+        "| store | operation | alone | CPU, ours | CPU, server | per second, 32 at a time | CPU, ours | CPU, server |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for subject in subjects {
+        let store = &subject.store;
+        let now = fixture::system_clock().now();
+        let last_use = LastUse { at: now, expires: now.plus(Duration::from_secs(3_600)) };
+        let half = SESSIONS / 2;
+        row(subject, "insert", half, |number| {
+            let sealed = sealed(1, number, now);
+            async move { drop(store.insert(key(number), sealed, last_use).await.unwrap()) }
+        })
+        .await;
+        row(subject, "load", half, |number| async move { assert!(store.load(key(number)).await.unwrap().is_some()) })
+            .await;
+        row(subject, "replace", half, |number| {
+            let sealed = sealed(2, number, now);
+            async move { drop(store.replace(key(number), 1, sealed).await.unwrap()) }
+        })
+        .await;
+        row(subject, "touch", half, |number| async move {
+            assert!(store.touch(key(number), last_use).await.unwrap());
+        })
+        .await;
+        row(subject, "lease, there and back", half, |number| async move {
+            let grant = vestibule::session::GrantKey { provider: "p".into(), scopes: Vec::new(), resource: None }.id();
+            assert!(store.take_lease(key(number), grant, [1; 16], Duration::from_secs(15)).await.unwrap());
+            store.release_lease(key(number), grant, [1; 16]).await.unwrap();
+        })
+        .await;
+        row(subject, "remove", half, |number| async move { assert!(store.remove(key(number)).await.unwrap()) }).await;
+    }
+    println!();
+}
+
+/// `operation` on the first half of the sessions one by one, on the other half many at a time.
+async fn row<F: Future<Output = ()>>(subject: &Subject, name: &str, half: usize, operation: impl Fn(usize) -> F) {
+    let (alone, ours, server) = run(subject, 0..half, 1, &operation).await;
+    let (together, ours_together, server_together) = run(subject, half..2 * half, 32, &operation).await;
+    println!(
+        "| {} | {name} | {alone:.1} | {ours:.1} | {server:.1} | {:.0} | {ours_together:.1} | {server_together:.1} |",
+        subject.name,
+        1e6 / together
+    );
+}
+
+async fn run<F: Future<Output = ()>>(
+    subject: &Subject,
+    numbers: std::ops::Range<usize>,
+    at_once: usize,
+    operation: &impl Fn(usize) -> F,
+) -> (f64, f64, f64) {
+    let count = numbers.len() as f64;
+    let (cpu, started) = (Cpu::of(subject), Instant::now());
+    stream::iter(numbers.map(operation)).for_each_concurrent(at_once, |done| done).await;
+    let elapsed = started.elapsed().as_secs_f64() * 1e6 / count;
+    let (ours, server) = Cpu::of(subject).since(&cpu);
+    (elapsed, ours / count, server / count)
+}
