@@ -97,9 +97,9 @@ impl FileStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, FileStoreError> {
         let path = directory.file(database::FILE);
-        let core = Arc::new(Core::new(directory, file, Arc::clone(&clock))?);
+        let core = Arc::new(Core::new(&directory, file, Arc::clone(&clock))?);
         let (jobs, queued) = mpsc::channel();
-        let writer = Writer::new(Arc::clone(&core), opening);
+        let writer = Writer::new(Arc::clone(&core), directory, opening);
         let writer = std::thread::Builder::new()
             .name("session-file".to_owned())
             .spawn(move || writer.run(&queued))

@@ -30,8 +30,6 @@ pub(super) struct Core {
     /// After a failure redb refuses everything until the file is opened again. That is for the writer to do.
     reading_failed: AtomicBool,
     pub(super) slot: Slot,
-    /// After the slot, so that the file is closed before another process may have it.
-    pub(super) directory: Directory,
 }
 
 impl fmt::Debug for Core {
@@ -52,7 +50,7 @@ struct OutOfUse;
 impl Core {
     /// The core over an open database, which goes on in its time.
     pub(super) fn new(
-        directory: Directory,
+        directory: &Directory,
         file: redb::Database,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, FileStoreError> {
@@ -66,7 +64,6 @@ impl Core {
             writing_fails: AtomicBool::new(false),
             reading_failed: AtomicBool::new(false),
             slot: Slot::new(file),
-            directory,
         })
     }
 

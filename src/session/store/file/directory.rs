@@ -16,7 +16,7 @@ pub(super) struct Directory {
     path: PathBuf,
     us: u32,
     /// Held for its lock. The system gives the lock up when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -45,7 +45,7 @@ impl Directory {
         }
         check_access(path, &found, us, DIRECTORY_MODE)?;
         let lock = take_lock(path, us)?;
-        Ok(Self { path: path.to_owned(), us, _lock: lock })
+        Ok(Self { path: path.to_owned(), us, lock })
     }
 
     /// The path of a file in it.
@@ -79,6 +79,14 @@ impl Directory {
         // The directory holds the names; it is written like a file.
         let durable = renamed.and_then(|()| File::open(&self.path)?.sync_all());
         durable.map_err(|source| FileStoreError::Io { path: self.file(to), source })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a process that is just being started has it too. If it cannot be unlocked, the
+        // lock ends with the last of them.
+        let _ = self.lock.unlock();
     }
 }
 

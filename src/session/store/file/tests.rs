@@ -107,8 +107,8 @@ struct ByHand {
 fn by_hand(directory: &Path, clock: &Arc<TestClock>) -> ByHand {
     let directory = Directory::claim(directory).unwrap();
     let file = database::open_or_create(&directory).unwrap();
-    let core = Arc::new(Core::new(directory, file, clock.clone()).unwrap());
-    let writer = Writer::new(Arc::clone(&core), Box::new(database::open));
+    let core = Arc::new(Core::new(&directory, file, clock.clone()).unwrap());
+    let writer = Writer::new(Arc::clone(&core), directory, Box::new(database::open));
     ByHand { core, writer, room: Arc::new(Semaphore::new(1)) }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::super::{Change, StoreError};
 use super::core::Core;
 use super::database::Opening;
+use super::directory::Directory;
 use super::layout::{DUE, LEAD_NAME, STEADY_NAME, Tables};
 use super::operation::Setback;
 use super::steady::Now;
@@ -79,6 +80,8 @@ struct Trouble {
 /// See the module.
 pub(super) struct Writer {
     core: Arc<Core>,
+    /// Given up with the writer, which has closed the file then: whoever reads late holds the core alone.
+    directory: Directory,
     opening: Opening,
     trouble: Option<Trouble>,
     /// Since when something is committed that is not durable, on the monotonic clock.
@@ -112,8 +115,8 @@ struct Committed {
 }
 
 impl Writer {
-    pub(super) const fn new(core: Arc<Core>, opening: Opening) -> Self {
-        Self { core, opening, trouble: None, lazy_since: None, noted: (0, 0), behind: false }
+    pub(super) const fn new(core: Arc<Core>, directory: Directory, opening: Opening) -> Self {
+        Self { core, directory, opening, trouble: None, lazy_since: None, noted: (0, 0), behind: false }
     }
 
     /// Writes until nobody can ask for anything any more, then closes the file.
@@ -235,7 +238,7 @@ impl Writer {
     }
 
     fn reopen(&self) -> bool {
-        match self.core.slot.reopen(&self.opening, &self.core.directory) {
+        match self.core.slot.reopen(&self.opening, &self.directory) {
             Ok(()) => {
                 // What failed meanwhile failed of the same.
                 self.core.take_failed_read();
@@ -270,7 +273,12 @@ impl Writer {
         // After a failure an empty commit finds out whether it is over.
         self.trouble.is_some()
             || self.is_lazy_long_enough()
-            || self.core.read(|file, now| Ok(sweep::is_due(&file.open_table(DUE)?, now)?)).unwrap_or(false)
+            // A panic over damaged pages is met again by the commit, which is made for it.
+            || catch_unwind(AssertUnwindSafe(|| self.something_is_due())).unwrap_or(true)
+    }
+
+    fn something_is_due(&self) -> bool {
+        self.core.read(|file, now| Ok(sweep::is_due(&file.open_table(DUE)?, now)?)).unwrap_or(false)
     }
 
     fn is_lazy_long_enough(&self) -> bool {

@@ -164,3 +164,31 @@ async fn ss_10_a_loss_of_power_loses_nothing_that_was_confirmed() {
         check(&store, &clock, &known).await;
     }
 }
+
+#[tokio::test]
+async fn ss_10_flipped_bits_are_refused_or_serve_nobody_elses_session() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let store = open(&directory, &clock);
+    work(&store, &clock, 0..60, |_, _| {}).await;
+    drop(store);
+    let file = directory.join(database::FILE);
+    let whole = std::fs::read(&file).unwrap();
+    let mut random = 7_u64;
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        for _ in 0..16 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = usize::try_from(random >> 33).unwrap() % bytes.len();
+            bytes[at] ^= 1 << (random >> 30 & 7);
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let Ok(store) = FileStore::open(&directory, clock.clone()) else { continue };
+        for number in 0..60_u64 {
+            if let Ok(Some(stored)) = store.load(numbered(number)).await {
+                let others = (0..60).filter(|other| *other != number);
+                let bodies = others.map(|other| named(other, stored.sealed.generation, &clock).record);
+                assert!(bodies.into_iter().all(|body| body != stored.sealed.record), "{number}");
+            }
+        }
+    }
+}
