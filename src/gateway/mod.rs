@@ -41,6 +41,7 @@ mod rule;
 pub mod settings;
 mod site;
 mod step_up;
+mod token_endpoint;
 mod transport_security;
 mod web_sockets;
 
