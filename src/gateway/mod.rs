@@ -39,6 +39,8 @@ mod revocation;
 pub mod route;
 mod rule;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 mod site;
 mod step_up;
 mod token_endpoint;

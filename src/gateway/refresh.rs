@@ -132,6 +132,10 @@ impl Refresher {
 
     fn judge(&self, landing: Landing, needs_access_token: bool) -> Result<Arc<OpenedSession>, NotFresh> {
         match landing {
+            // Whoever has waited may have waited for longer than a revocation takes.
+            Landing::Fresh(session) | Landing::Without(session) if session.has_ended() => {
+                Err(NotFresh::Ended("session-ended"))
+            }
             Landing::Fresh(session) => Ok(session),
             Landing::Without(session) => {
                 let now = self.clock.now();
