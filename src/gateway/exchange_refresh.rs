@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ending::session_end;
 use super::refresh::{PATIENCE, Refresher};
-use super::route::KnownProvider;
+use super::token_endpoint::TokenEndpoint;
 use crate::claims::Identity;
 use crate::provider::refresh::{RefreshContext, RefreshError};
 use crate::session::{EndReason, Grant, GrantId, GrantMark, OpenedSession, Saved, SessionError};
@@ -33,7 +33,7 @@ const ENDED: Landing = Landing::Ended("session-ended");
 impl Refresher {
     pub(super) async fn fly(
         &self,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         session: &Arc<OpenedSession>,
         grant: GrantId,
     ) -> Landing {
@@ -52,7 +52,7 @@ impl Refresher {
     }
 
     /// Spends the refresh token, after a look at the store whether somebody else has just done so.
-    async fn spend(&self, known: &Arc<KnownProvider>, session: &Arc<OpenedSession>, id: GrantId) -> Landing {
+    async fn spend(&self, known: &Arc<impl TokenEndpoint>, session: &Arc<OpenedSession>, id: GrantId) -> Landing {
         let current = match self.sessions.reload(session).await {
             Ok(Some(current)) => current,
             Ok(None) => return ENDED,
@@ -68,7 +68,7 @@ impl Refresher {
         let identity = current.identity();
         let claim = |name| identity.claims.lookup(name).and_then(serde_json::Value::as_str);
         // A mapping may make something else the subject; what the provider repeats is its own `sub`.
-        let openid = known.provider.settings().issuer.is_some();
+        let openid = known.is_openid();
         let context = RefreshContext {
             sub: claim("sub").filter(|_| openid).unwrap_or(&identity.subject),
             auth_time: current.auth_time(),
@@ -77,7 +77,7 @@ impl Refresher {
             identity,
             scopes: &grant.tokens.scopes,
         };
-        match known.provider.refresh(refresh_token, &context).await {
+        match known.refresh(refresh_token, &context).await {
             Ok(refreshed) => self.write_back(known, &current, &grant, refreshed.tokens, refreshed.identity).await,
             Err(error) => self.failed(known, current, &grant, error).await,
         }
@@ -85,7 +85,7 @@ impl Refresher {
 
     async fn failed(
         &self,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         current: Arc<OpenedSession>,
         grant: &Arc<Grant>,
         error: RefreshError,
@@ -99,7 +99,7 @@ impl Refresher {
             RefreshError::ClientRefused => (RefreshOutcome::Failed, "client-refused"),
             RefreshError::NotSupported { reason } => (RefreshOutcome::Failed, *reason),
         };
-        known.metrics.refreshed(outcome);
+        known.count_refresh(outcome);
         if outcome == RefreshOutcome::Uncertain {
             self.record(&AuditEvent::RefreshUncertain { provider, session, generation: grant.token_generation });
         } else {
@@ -156,7 +156,7 @@ impl Refresher {
     /// Saves the new tokens; what could not be saved or is not wanted any more is revoked.
     async fn write_back(
         &self,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         current: &Arc<OpenedSession>,
         grant: &Grant,
         tokens: crate::oidc::token_response::Tokens,
@@ -166,22 +166,22 @@ impl Refresher {
         let (provider, session) = (known.label(), current.reference());
         match self.sessions.save_refreshed(current, grant, tokens, identity).await {
             Ok(Saved::Written(written)) => {
-                known.metrics.refreshed(RefreshOutcome::Ok);
+                known.count_refresh(RefreshOutcome::Ok);
                 let generation = generation(&written, id).unwrap_or_default();
                 self.record(&AuditEvent::RefreshOk { provider, session, generation });
                 Landing::Fresh(written)
             }
             Ok(Saved::Superseded(newer)) => {
-                known.metrics.refreshed(RefreshOutcome::Superseded);
+                known.count_refresh(RefreshOutcome::Superseded);
                 Landing::Fresh(newer)
             }
             Ok(Saved::Gone(unwanted)) => {
-                known.metrics.refreshed(RefreshOutcome::Superseded);
+                known.count_refresh(RefreshOutcome::Superseded);
                 self.revoker.revoke(known, unwanted, session);
                 ENDED
             }
             Err(error) => {
-                known.metrics.refreshed(RefreshOutcome::Failed);
+                known.count_refresh(RefreshOutcome::Failed);
                 self.record(&AuditEvent::RefreshFailed { provider, session, reason: "not-saved" });
                 match error.reason {
                     SessionError::OtherSubject => {

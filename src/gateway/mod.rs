@@ -41,8 +41,11 @@ mod revocation;
 pub mod route;
 mod rule;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 mod site;
 mod step_up;
+mod token_endpoint;
 mod transport_security;
 mod web_sockets;
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::exchange_refresh::Landing;
 use super::revocation::Revoker;
-use super::route::KnownProvider;
+use super::token_endpoint::TokenEndpoint;
 use crate::clock::Clock;
 use crate::session::lifetime::Freshness;
 use crate::session::{Grant, GrantId, OpenedSession, Sessions, StoreKey};
@@ -84,7 +84,7 @@ impl Refresher {
     /// run out.
     pub(super) async fn fresh(
         self: &Arc<Self>,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         session: Arc<OpenedSession>,
         needs_access_token: bool,
     ) -> Result<Arc<OpenedSession>, NotFresh> {
@@ -117,7 +117,7 @@ impl Refresher {
     /// Refreshes whether it is due or not, and waits for it.
     pub(super) async fn force(
         self: &Arc<Self>,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         session: &Arc<OpenedSession>,
     ) -> Result<Arc<OpenedSession>, NotFresh> {
         let Some(grant) = session.login_grant().filter(|grant| grant.is_refreshable()) else {
@@ -132,6 +132,10 @@ impl Refresher {
 
     fn judge(&self, landing: Landing, needs_access_token: bool) -> Result<Arc<OpenedSession>, NotFresh> {
         match landing {
+            // Whoever has waited may have waited for longer than a revocation takes.
+            Landing::Fresh(session) | Landing::Without(session) if session.has_ended() => {
+                Err(NotFresh::Ended("session-ended"))
+            }
             Landing::Fresh(session) => Ok(session),
             Landing::Without(session) => {
                 let now = self.clock.now();
@@ -146,7 +150,7 @@ impl Refresher {
     /// Joins the flight of this grant or starts one; `None` while the pause after a failure lasts.
     fn join(
         self: &Arc<Self>,
-        known: &Arc<KnownProvider>,
+        known: &Arc<impl TokenEndpoint>,
         session: &Arc<OpenedSession>,
         grant: &Grant,
     ) -> Option<watch::Receiver<Option<Landing>>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::route::KnownProvider;
+use super::token_endpoint::TokenEndpoint;
 use crate::clock::Clock;
 use crate::provider::revocation::Revocation;
 use crate::session::Grant;
@@ -38,10 +38,10 @@ impl Revoker {
     }
 
     /// Revokes the tokens of a grant; `session` is the reference in logs.
-    pub(super) fn revoke(self: &Arc<Self>, known: &Arc<KnownProvider>, grant: Arc<Grant>, session: &str) {
+    pub(super) fn revoke(self: &Arc<Self>, known: &Arc<impl TokenEndpoint>, grant: Arc<Grant>, session: &str) {
         let (revoker, known, session) = (Arc::clone(self), Arc::clone(known), session.to_owned());
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            self.failed(&known, &session, "too-many");
+            self.failed(&*known, &session, "too-many");
             return;
         };
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,12 +49,12 @@ impl Revoker {
         under_way.spawn(async move {
             let _permit = permit;
             for pause in PAUSES.iter().map(Some).chain([None]) {
-                if known.provider.revoke(&grant.tokens).await != Revocation::Failed {
+                if known.revoke(&grant.tokens).await != Revocation::Failed {
                     return;
                 }
                 match pause {
                     Some(pause) => tokio::time::sleep(*pause).await,
-                    None => revoker.failed(&known, &session, "provider"),
+                    None => revoker.failed(&*known, &session, "provider"),
                 }
             }
         });
@@ -67,7 +67,7 @@ impl Revoker {
         let _ = tokio::time::timeout(patience, async { while under_way.join_next().await.is_some() {} }).await;
     }
 
-    fn failed(&self, known: &KnownProvider, session: &str, reason: &'static str) {
+    fn failed(&self, known: &impl TokenEndpoint, session: &str, reason: &'static str) {
         let event = AuditEvent::LogoutRevocationFailed { provider: known.label(), session, reason };
         self.audit.record(self.clock.now_millis(), None, &event);
     }

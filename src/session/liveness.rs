@@ -37,6 +37,8 @@ pub(super) struct Liveness {
     read_at: AtomicU64,
     /// When somebody last set out to ask.
     asked_at: AtomicU64,
+    /// When it was last asked in vain.
+    unanswered_at: AtomicU64,
     /// Counts the leases on its grants that were given back, on any replica.
     lease_releases: AtomicU64,
     changed: Notify,
@@ -74,7 +76,22 @@ impl Liveness {
 
     /// The store had it when it was asked at this time.
     pub(super) fn note_read(&self, monotonic: Duration) {
-        self.read_at.fetch_max(stamp(monotonic), Ordering::AcqRel);
+        let read_at = stamp(monotonic);
+        // Those who wait for the answer look again; a session that is read for the first time has none.
+        if self.read_at.fetch_max(read_at, Ordering::AcqRel) < read_at {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The store was asked, and nothing is known until this time.
+    pub(super) fn note_unanswered(&self, monotonic: Duration) {
+        self.unanswered_at.fetch_max(stamp(monotonic), Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the store has failed since it last had it.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered_at.load(Ordering::Acquire) > self.read_at()
     }
 
     pub(super) fn read_at(&self) -> u64 {
@@ -200,6 +217,7 @@ impl Registry {
             touched_at: AtomicU64::new(0),
             read_at: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
+            unanswered_at: AtomicU64::new(0),
             lease_releases: AtomicU64::new(0),
             changed: Notify::new(),
             successor: OnceLock::new(),

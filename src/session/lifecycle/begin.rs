@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
@@ -19,6 +20,10 @@ use crate::session::opened::OpenedSession;
 use crate::session::rules::SessionRules;
 use crate::session::store::{Inserted, LastUse};
 use crate::session::ticket::{StoreKey, Ticket};
+
+/// Pauses before the end of the session that a login replaces is tried again; a browser waits for it.
+const SETTLE_PAUSES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 
 /// What a login has brought.
 #[derive(Debug)]
@@ -201,12 +206,20 @@ impl Sessions {
         stepped_up: Option<StoreKey>,
     ) -> Result<Option<Superseded>, SessionError> {
         self.check_not_ended(rules, names, login_issued).await?;
-        match (replaces, stepped_up) {
-            (Some(old), Some(successor)) => return self.supersede(old, successor).await.map(Some),
-            (Some(old), None) => self.end(old, EndReason::Replaced).await?,
-            (None, _) => {}
+        let Some(old) = replaces else { return Ok(None) };
+        // The old session may have been written although the answer was lost. Taken for a failure, that would cost the
+        // person both sessions, so it is tried again: either is as good twice as once.
+        let mut pauses = SETTLE_PAUSES.iter();
+        loop {
+            let settled = match stepped_up {
+                Some(successor) => self.supersede(old, successor).await.map(Some),
+                None => self.end(old, EndReason::Replaced).await.map(|()| None),
+            };
+            match (settled, pauses.next()) {
+                (Err(SessionError::Store(_)), Some(pause)) => tokio::time::sleep(*pause).await,
+                (settled, _) => return settled,
+            }
         }
-        Ok(None)
     }
 
     async fn check_not_ended(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Opened, Sessions};
 use crate::session::cache::CacheKey;
-use crate::session::error::SessionError;
+use crate::session::error::{SessionError, WhyNot};
 use crate::session::opened::OpenedSession;
 use crate::session::store::{StoreError, StoreState};
 
@@ -87,25 +87,62 @@ impl Sessions {
         u128::from(unknown_for) < grace.as_millis()
     }
 
-    /// Answers a request whose session must be confirmed. Of many at once, one asks the store; when it is away, or has
-    /// been asked within a second, what is known goes on within the grace.
+    /// Answers a request whose session must be confirmed. Of many at once, one asks the store and the others wait for its
+    /// answer; when the store is away, what is known goes on within the grace.
     pub(super) async fn confirm(&self, session: Arc<OpenedSession>, key: CacheKey) -> Result<Opened, SessionError> {
-        if session.identified.liveness.may_ask(self.clock.monotonic(), RECHECK) {
-            match Box::pin(self.read(&session.identified, Some(key))).await {
-                Ok(Ok(confirmed)) => {
-                    self.touch(&confirmed);
-                    return Ok(Opened::Live(confirmed));
-                }
-                Ok(Err(why)) => {
-                    self.cache.remove(&key);
-                    return Ok(Opened::None(why));
-                }
-                Err(error) if !self.within_grace(&session) => return Err(error),
-                Err(_) => {}
-            }
-        } else if !self.within_grace(&session) {
-            return Err(StoreError::Unavailable(Unconfirmed.into()).into());
+        let liveness = &session.identified.liveness;
+        if !liveness.may_ask(self.clock.monotonic(), RECHECK) {
+            // Boxed: seldom, and a warm request need not carry the room for it.
+            let answered = Box::pin(self.answered(&session));
+            return match answered.await {
+                Some(confirmed) => Ok(confirmed),
+                None if self.within_grace(&session) => Ok(Opened::Live(session)),
+                None => Err(StoreError::Unavailable(Unconfirmed.into()).into()),
+            };
         }
-        Ok(Opened::Live(session))
+        let read = Box::pin(self.read(&session.identified, Some(key))).await;
+        if read.is_err() {
+            liveness.note_unanswered(self.clock.monotonic());
+        }
+        match read {
+            Ok(Ok(confirmed)) => {
+                self.touch(&confirmed);
+                Ok(Opened::Live(confirmed))
+            }
+            Ok(Err(why)) => {
+                self.cache.remove(&key);
+                Ok(Opened::None(why))
+            }
+            Err(error) if !self.within_grace(&session) => Err(error),
+            Err(_) => Ok(Opened::Live(session)),
+        }
+    }
+
+    /// What another request that is asking the store learns; `None` when that is nothing, or takes long, or the last one
+    /// that asked has learned nothing.
+    async fn answered(&self, session: &Arc<OpenedSession>) -> Option<Opened> {
+        let liveness = &session.identified.liveness;
+        let answer = async {
+            loop {
+                let changed = liveness.changes().notified();
+                tokio::pin!(changed);
+                // Registered before the look, so that an answer in between wakes us.
+                changed.as_mut().enable();
+                if session.has_ended() {
+                    return Some(Opened::None(WhyNot::Missing));
+                }
+                let cached = liveness.cache_key().and_then(|key| self.cache.find(key));
+                let newest = cached.filter(|cached| cached.generation > session.generation);
+                let newest = newest.as_ref().unwrap_or(session);
+                if self.hears_of(newest, self.clock.monotonic()) {
+                    return Some(Opened::Live(Arc::clone(newest)));
+                }
+                if liveness.is_unanswered() {
+                    return None;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(RECHECK, answer).await.ok().flatten()
     }
 }

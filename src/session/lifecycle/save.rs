@@ -20,9 +20,14 @@ use crate::session::ticket::StoreKey;
 /// So often a write is tried against others.
 const MAX_TRIES: usize = 5;
 
-/// Pauses before a failed write of new tokens is tried again: they exist nowhere else. All within a lease.
+/// Pauses before a failed write of new tokens is tried again: they exist nowhere else.
 const SAVE_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
+/// After these, the pause until the next try: short, so that nobody else spends the old token once the store is back.
+const SAVE_PAUSE: Duration = Duration::from_secs(1);
+/// So many such tries: an outage of ten minutes costs nobody a login. No refresh begins while the store is away, so only
+/// those that were under way when it went wait here.
+const SAVE_TRIES: usize = 600;
 
 /// The right to refresh one grant for 15 seconds. It saves calls; what is correct does not depend on it.
 #[derive(Debug)]
@@ -122,7 +127,7 @@ impl Sessions {
             Some(_) => Edit::Leave,
             None => Edit::Lost,
         };
-        let mut pauses = SAVE_PAUSES.iter();
+        let mut pauses = SAVE_PAUSES.into_iter().chain(std::iter::repeat_n(SAVE_PAUSE, SAVE_TRIES));
         loop {
             match self.rewrite(session, &edit).await {
                 Ok(Rewritten::Written(session)) => return Ok(Saved::Written(session)),
@@ -132,7 +137,7 @@ impl Sessions {
                     // Only what may pass by itself is worth another try.
                     let passing = matches!(reason, SessionError::Store(_) | SessionError::Contended);
                     match pauses.next().filter(|_| passing) {
-                        Some(pause) => tokio::time::sleep(*pause).await,
+                        Some(pause) => tokio::time::sleep(pause).await,
                         None => return Err(SaveError { grant: refreshed, reason }),
                     }
                 }

@@ -29,6 +29,8 @@ impl Sessions {
         };
         Ok(match self.rewrite(old, &edit).await? {
             Rewritten::Written(_) => Superseded::Serves,
+            // Ours was written, and the answer was lost.
+            Rewritten::Left(session) if session.content.successor == Some(successor) => Superseded::Serves,
             Rewritten::Left(_) | Rewritten::Gone => Superseded::HadEnded,
         })
     }

@@ -127,6 +127,22 @@ async fn new_tokens_outlive_a_store_that_fails_for_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn new_tokens_outlive_a_store_that_is_away_for_minutes() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    scene.store.refuses_writes.store(true, Ordering::SeqCst);
+    let (sessions, session) = (Arc::clone(&scene.sessions), Arc::clone(&begun.session));
+    let saving = tokio::spawn(async move {
+        let spent = Arc::clone(first_grant(&session));
+        sessions.save_refreshed(&session, &spent, tokens("new"), None).await
+    });
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(!saving.is_finished(), "the tokens exist nowhere else");
+    scene.store.refuses_writes.store(false, Ordering::SeqCst);
+    assert_eq!(access(&written(saving.await.unwrap().unwrap())), "access-new");
+}
+
+#[tokio::test(start_paused = true)]
 async fn new_tokens_that_cannot_be_written_are_given_back() {
     let scene = Scene::new();
     let begun = scene.begin("alice").await;
