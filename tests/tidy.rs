@@ -79,6 +79,7 @@ const MAY_EXPOSE: &[&str] = &[
     "session/login_cookie.rs",
     "session/record.rs",
     "session/sealed_box.rs",
+    "session/store/redis/dial.rs",
     "session/ticket.rs",
     "signing_key.rs",
     "upstream/template.rs",

@@ -53,6 +53,8 @@ impl Certificates {
         let directory = tempfile::tempdir().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(vec![]).unwrap();
+        // Another name than that of what it signs, or OpenSSL takes those for signed by themselves.
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "authority of the tests");
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let authority = rcgen::CertifiedIssuer::self_signed(parameters, key).unwrap();
         let issue = |names: &[String]| {
@@ -177,7 +179,15 @@ impl RedisServer {
         let mut line = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.process = Some(Process { shell, server: line.trim().parse().unwrap() });
-        wait_until("the server answers", || self.try_cli(&["PING"]).is_ok_and(|answer| answer == "PONG"));
+        let (log, begun) = (self.directory.path().join("log"), Instant::now());
+        wait_until(&format!("{} answers", self.host), || match self.try_cli(&["PING"]) {
+            Ok(answer) => answer == "PONG",
+            Err(answer) => {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                assert!(begun.elapsed() < LIMIT / 2, "{answer}\n{log}");
+                false
+            }
+        });
     }
 
     fn signal(&self, signal: &str) {
@@ -223,6 +233,11 @@ impl RedisServer {
     /// So many seconds pass for everything that it holds.
     pub fn age(&self, seconds: u64) {
         self.cli(&["EVAL", AGE, "0", &seconds.to_string()]);
+    }
+
+    /// Closes the connections of a kind, as a server does with idle ones.
+    pub fn close_connections(&self, kind: &str) {
+        self.cli(&["CLIENT", "KILL", "TYPE", kind]);
     }
 
     /// All its keys.

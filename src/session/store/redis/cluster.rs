@@ -77,13 +77,6 @@ impl Cluster {
         Err(Failure::NotServing)
     }
 
-    /// Returns once the map has been asked for again, for somebody who has met a server that is gone.
-    pub(super) async fn refreshed(&self) {
-        let mut map = self.shared.map.subscribe();
-        self.shared.outdated.notify_one();
-        let _ = map.changed().await;
-    }
-
     /// Every primary, once the map is there.
     pub(super) async fn primaries(&self) -> Result<Vec<(ServerAddress, Arc<Node>)>, Failure> {
         let primaries = self.slots().await?.primaries();
@@ -171,10 +164,10 @@ impl Shared {
 
     async fn ask(&self, server: &ServerAddress) -> Result<Slots, Failure> {
         within(ANSWER, async {
-            let mut requests = self.dialer.connect(server).await?.requests;
+            let connection = self.dialer.connect(server).await?;
             let mut both = redis::pipe();
             both.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-            let (state, slots): (String, Value) = both.query_async(&mut requests).await?;
+            let (state, slots): (String, Value) = both.query_async(&mut connection.requests.clone()).await?;
             if !state.lines().any(|line| line.trim_end() == "cluster_state:ok") {
                 return Err(Failure::NotServing);
             }

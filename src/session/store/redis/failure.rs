@@ -99,10 +99,6 @@ impl Failure {
                 | Self::Replica
         )
     }
-
-    pub(super) fn at(self, server: &ServerAddress) -> RedisFailure {
-        RedisFailure { server: spelled(server).into(), failure: self }
-    }
 }
 
 impl From<RedisError> for Failure {

@@ -54,6 +54,9 @@ async fn a_cluster_does_what_every_store_must() {
     let group = ClusterGroup::start();
     let stage = Stage::new(cluster(&group), |seconds| group.primaries().for_each(|server| server.age(seconds))).await;
     conformance::run(&*stage.store, &stage).await;
+    for id in 100..150 {
+        stage.store.insert(key(id), sealed(1, &stage.clock, 36_000), used(&stage.clock, 3_600)).await.unwrap();
+    }
     let spread = group.primaries().filter(|server| !server.keys().is_empty()).count();
     assert_eq!(spread, 3, "every primary has some");
 }
