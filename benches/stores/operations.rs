@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 use vestibule::session::StoreKey;
-use vestibule::session::store::{LastUse, SealedSession};
+use vestibule::session::store::{Inserted, LastUse, Replaced, SealedSession};
 
 use crate::fixture;
 use crate::subject::{Cpu, Subject};
@@ -56,14 +56,20 @@ pub async fn report(subjects: &[Subject]) {
         let half = SESSIONS / 2;
         row(subject, "insert", half, |number| {
             let sealed = sealed(1, number, now);
-            async move { drop(store.insert(key(number), sealed, last_use).await.unwrap()) }
+            async move {
+                let stored = store.insert(key(number), sealed, last_use).await.unwrap();
+                assert_eq!(stored, Inserted::Stored);
+            }
         })
         .await;
         row(subject, "load", half, |number| async move { assert!(store.load(key(number)).await.unwrap().is_some()) })
             .await;
         row(subject, "replace", half, |number| {
             let sealed = sealed(2, number, now);
-            async move { drop(store.replace(key(number), 1, sealed).await.unwrap()) }
+            async move {
+                let written = store.replace(key(number), 1, sealed).await.unwrap();
+                assert_eq!(written, Replaced::Written);
+            }
         })
         .await;
         row(subject, "touch", half, |number| async move {
