@@ -61,6 +61,8 @@ use observers::Connections;
 use reload::Reloader;
 use stores::OpenStore;
 
+/// How long refreshes that are under way may take at the end.
+const LAST_SAVES: Duration = Duration::from_secs(5);
 /// How long revocations that are under way may take at the end.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 /// How often expired records are swept out of the store.
@@ -206,7 +208,7 @@ impl Running {
             self.shutdown.begin();
         }
         while self.public.join_next().await.is_some() {}
-        self.reloader.current().load_full().settle(LAST_CALLS).await;
+        self.reloader.current().load_full().settle(LAST_SAVES, LAST_CALLS).await;
         self.background.shutdown().await;
     }
 }

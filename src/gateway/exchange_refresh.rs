@@ -28,6 +28,10 @@ pub(super) enum Landing {
 /// How long an announcement is relied on before the store is looked at again.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
+/// A token call takes up to ten seconds of a lease's fifteen: one that could not begin in time begins no more, or another
+/// replica would spend the same token beside it.
+const LATEST_START: Duration = Duration::from_secs(4);
+
 const ENDED: Landing = Landing::Ended("session-ended");
 
 impl Refresher {
@@ -46,13 +50,20 @@ impl Refresher {
             // Without the store nothing is spent; the access token serves while it lives.
             Err(_) => return Landing::Unavailable,
         };
-        let landing = self.spend(known, session, grant).await;
+        let taken_at = self.clock.monotonic();
+        let landing = self.spend(known, session, grant, taken_at).await;
         self.sessions.release(lease).await;
         landing
     }
 
     /// Spends the refresh token, after a look at the store whether somebody else has just done so.
-    async fn spend(&self, known: &Arc<impl TokenEndpoint>, session: &Arc<OpenedSession>, id: GrantId) -> Landing {
+    async fn spend(
+        &self,
+        known: &Arc<impl TokenEndpoint>,
+        session: &Arc<OpenedSession>,
+        id: GrantId,
+        taken_at: Duration,
+    ) -> Landing {
         let current = match self.sessions.reload(session).await {
             Ok(Some(current)) => current,
             Ok(None) => return ENDED,
@@ -77,6 +88,9 @@ impl Refresher {
             identity,
             scopes: &grant.tokens.scopes,
         };
+        if self.clock.monotonic().saturating_sub(taken_at) > LATEST_START {
+            return Landing::Unavailable;
+        }
         match known.refresh(refresh_token, &context).await {
             Ok(refreshed) => self.write_back(known, &current, &grant, refreshed.tokens, refreshed.identity).await,
             Err(error) => self.failed(known, current, &grant, error).await,

@@ -177,6 +177,26 @@ impl Refresher {
         Some(flight)
     }
 
+    /// Waits for the refreshes that are under way, at most for `patience`: with the process, tokens would be lost that have
+    /// just come and are written nowhere.
+    pub(super) async fn settle(&self, patience: Duration) {
+        let under_way: Vec<_> = {
+            let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let receivers = flights.by_grant.values().filter_map(|flight| match flight {
+                Flight::UnderWay(flight) => Some(flight.clone()),
+                Flight::Paused { .. } => None,
+            });
+            receivers.collect()
+        };
+        let landed = async {
+            for mut flight in under_way {
+                // One that has failed has landed as well.
+                let _ = flight.wait_for(Option::is_some).await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, landed).await;
+    }
+
     /// The next tries need no pause any more. A flight that is under way goes on.
     pub(super) fn forget_failures(&self) {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);

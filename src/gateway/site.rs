@@ -259,9 +259,11 @@ impl Gateway {
         }
     }
 
-    /// Waits, at most for `patience`, for what goes on behind the requests that have ended.
-    pub async fn settle(&self, patience: Duration) {
-        self.revoker.settle(patience).await;
+    /// Waits for what goes on behind the requests that have ended: at most `saving` for refreshes, then `calls` for
+    /// revocations.
+    pub async fn settle(&self, saving: Duration, calls: Duration) {
+        self.refresher.settle(saving).await;
+        self.revoker.settle(calls).await;
     }
 
     /// The full path of one of our endpoints.

@@ -78,6 +78,7 @@ mod public_paths;
 mod public_url_path;
 mod recovery;
 mod refresh;
+mod refresh_at_the_end;
 mod refresh_faults;
 mod refreshed_id_token;
 mod reload;

@@ -129,7 +129,7 @@ impl View {
             tokio::time::sleep(self.store.world.chance.up_to(500)).await;
         }
         let deaf_since = Some(*self.deaf_since.lock().unwrap());
-        self.state.send_replace(StoreState { available: false, deaf_since });
+        self.state.send_replace(StoreState { available: false, deaf_since, ..StoreState::GOOD });
         tokio::time::sleep(Duration::from_millis(1)).await;
         if !self.faults().is_deaf() {
             self.state.send_replace(StoreState::GOOD);

@@ -24,6 +24,8 @@ struct Unconfirmed;
 pub(super) struct Hearing {
     /// Since when changes may be missed; zero while all are heard.
     deaf_since: AtomicU64,
+    /// How many gaps the store has told of.
+    gaps: AtomicU64,
     /// When the last gap ended: what was read before must be read again.
     gap_until: AtomicU64,
 }
@@ -38,7 +40,8 @@ impl Sessions {
     pub(super) fn hear(&self, state: StoreState) {
         let deaf_since = state.deaf_since.map_or(0, stamp);
         let before = self.hearing.deaf_since.swap(deaf_since, Ordering::AcqRel);
-        if before != 0 && deaf_since == 0 {
+        let new_gap = self.hearing.gaps.swap(state.gaps, Ordering::AcqRel) != state.gaps;
+        if new_gap || (before != 0 && deaf_since == 0) {
             self.missed_some();
         } else if before != deaf_since {
             // Those who hold a session look after it themselves from here on.

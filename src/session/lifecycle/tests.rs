@@ -277,7 +277,7 @@ impl Scene {
     /// From here on nothing that others do is heard.
     async fn go_deaf(&self) {
         let since = self.clock.monotonic();
-        self.store.state.send_replace(StoreState { available: false, deaf_since: Some(since) });
+        self.store.state.send_replace(StoreState { available: false, deaf_since: Some(since), gaps: 0 });
         settle().await;
     }
 

@@ -180,11 +180,13 @@ pub struct StoreState {
     pub available: bool,
     /// Since when what others do may be missed, on the monotonic clock; `None` while everything is heard.
     pub deaf_since: Option<Duration>,
+    /// How many such times are over: one that has come and gone between two looks is seen by it.
+    pub gaps: u64,
 }
 
 impl StoreState {
     /// It is there, and everything is heard.
-    pub const GOOD: Self = Self { available: true, deaf_since: None };
+    pub const GOOD: Self = Self { available: true, deaf_since: None, gaps: 0 };
 }
 
 /// A store of sessions. See the module for what an implementation must guarantee.

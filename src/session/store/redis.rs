@@ -102,7 +102,7 @@ impl RedisStore {
         let servers = Arc::new(Servers::new(settings.topology, &dialer)?);
         let names = Names::new(namespace);
         let changes = broadcast::Sender::new(CHANGES_KEPT);
-        let state = watch::Sender::new(StoreState { available: true, deaf_since: Some(clock.monotonic()) });
+        let state = watch::Sender::new(StoreState { deaf_since: Some(clock.monotonic()), ..StoreState::GOOD });
         let subscriber = Subscriber {
             servers: Arc::clone(&servers),
             dialer: Arc::clone(&dialer),

@@ -30,7 +30,7 @@ impl FailingStore {
     pub fn fail(&self, operations: &[&'static str]) {
         let away = operations.contains(&"all");
         let deaf_since = away.then(|| self.clock.monotonic());
-        self.state.send_replace(StoreState { available: operations.is_empty(), deaf_since });
+        self.state.send_replace(StoreState { available: operations.is_empty(), deaf_since, gaps: 0 });
         *self.failing.lock().unwrap() = operations.to_vec();
     }
 

@@ -93,6 +93,17 @@ async fn what_was_missed_is_seen_at_the_first_use_after_the_gap() {
 }
 
 #[tokio::test]
+async fn a_gap_that_nobody_has_looked_at_while_it_lasted_is_a_gap() {
+    let (scene, begun, _follower) = followed().await;
+    scene.clock.pass(1);
+    let before = loads(&scene);
+    scene.store.state.send_replace(StoreState { gaps: 1, ..StoreState::GOOD });
+    settle().await;
+    live(open_there(&scene, &begun).await.unwrap());
+    assert_eq!(loads(&scene), before + 1);
+}
+
+#[tokio::test]
 async fn a_newer_version_that_cannot_be_read_leaves_the_known_one_in_service() {
     let (scene, begun, _follower) = followed().await;
     scene.sessions.note_upstream(&begun.session, "tools").await.unwrap();

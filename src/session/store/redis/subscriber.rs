@@ -51,7 +51,10 @@ impl Subscriber {
                 let mut heard_at = self.clock.monotonic();
                 match self.dialer.subscribe(&server, &self.channel).await {
                     Ok(subscription) => {
-                        self.state.send_modify(|state| state.deaf_since = None);
+                        self.state.send_modify(|state| {
+                            state.deaf_since = None;
+                            state.gaps += 1;
+                        });
                         tracing::debug!(event = "store.listening", server = spelled(&server));
                         let failure = tokio::select! {
                             failure = self.listen(subscription, &mut heard_at, &mut backoff) => failure,
