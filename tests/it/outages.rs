@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::admin::{self, LISTEN};
 use crate::harness::browser::Browser;
-use crate::harness::by_hand::{navigation, pair, program, send, session_cookie};
+use crate::harness::by_hand::{navigation, pair, post_logout_token, program, send, session_cookie};
 use crate::harness::gateway::{SHARED_KEY, Setup, Stage};
 use crate::harness::login_steps::{authorize, begin};
 use crate::harness::patiently;
@@ -43,7 +45,7 @@ impl Scene {
         let adjust = |setup: &mut Setup| {
             setup.session = format!("{SHARED_KEY}\noutage_grace = \"{grace}\"");
             setup.upstream = "public = [\"/public/**\"]".to_owned();
-            setup.listen = "trusted_proxies = [\"127.0.0.0/8\"]".to_owned();
+            setup.listen = format!("{LISTEN}\ntrusted_proxies = [\"127.0.0.0/8\"]");
             setup.more = "[[upstream]]\nname = \"asked\"\npath = \"/asked\"\nforward_auth = true\n".to_owned();
         };
         let stage = Stage::with(adjust).await;
@@ -57,6 +59,7 @@ impl Scene {
         let browser = stage.gateway.browser();
         let authorization = begin(&browser, &stage.url("/deep")).await;
         let callback = authorize(&browser, &authorization, "alice").await;
+        // The keys of the provider are known, as they are wherever somebody has logged in.
         let mut scene = Self { stage, away, open, elsewhere, halfway: (browser, callback), socket };
         scene.take_away().await;
         scene
@@ -125,6 +128,15 @@ impl Scene {
                 let echoed = patiently("the echo", self.socket.next()).await.unwrap().unwrap();
                 assert_eq!(echoed, Message::text("still there"));
                 "goes on".to_owned()
+            }
+            "a logout token of the provider" => {
+                let token = self.stage.logout_token(&self.stage.logout_claims("sub", "subject-of-bob", "jti-1"));
+                told(&post_logout_token(gateway, &token).await)
+            }
+            "the list of sessions, for administrators" => told(&admin::ask(gateway, "GET", "/sessions", None).await),
+            "the end of a session, by administrators" => {
+                let revoked = json!({ "subject": "subject-of-bob" });
+                told(&admin::ask(gateway, "POST", "/sessions/revoke", Some(&revoked)).await)
             }
             "`/readyz`" => {
                 let url = format!("http://localhost:{}/readyz", gateway.probe_address.port());
