@@ -30,6 +30,7 @@ pub mod provider;
 pub mod raw;
 pub mod real_servers;
 pub mod received;
+pub mod redis_server;
 pub mod said;
 pub mod scripted_server;
 pub mod seeded;
