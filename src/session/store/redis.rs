@@ -8,7 +8,6 @@
 //! generation, and the record that is read then shows whose it is; `remove`, `touch` and what concerns indexes may be done
 //! twice; a lease that was taken unheard runs out; a marker that was put up unheard refuses, which is the safe side.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +38,7 @@ mod check;
 mod cluster;
 mod dial;
 mod failure;
+mod lookup;
 mod message;
 mod names;
 mod node;
@@ -151,49 +151,6 @@ impl RedisStore {
 
     fn list_add(&self, key: &StoreKey, life: u64) -> Request {
         Request::script(&scripts::LIST_ADD, [self.names.list_of(key)]).arg(key.as_bytes()).arg(life)
-    }
-
-    async fn load_one(&self, key: StoreKey) -> Result<Option<StoredSession>, RedisFailure> {
-        let request = Request::script(&scripts::LOAD, [names::session(&key)]).arg(scripts::LONGEST).repeatable();
-        self.ask_for(request, reply::session).await
-    }
-
-    /// Takes members whose session is gone off an index.
-    async fn prune(&self, index: IndexKey) -> Result<(), RedisFailure> {
-        let members = self.members(index).await?;
-        let gone = stream::iter(members)
-            .map(|member| async move {
-                let request = Request::command("EXISTS", names::session(&member)).repeatable();
-                (member, self.ask_for(request, |answer| reply::number(&answer)).await)
-            })
-            .buffer_unordered(AT_ONCE)
-            .filter_map(|(member, there)| std::future::ready(matches!(there, Ok(0)).then_some(member)))
-            .collect::<Vec<_>>()
-            .await;
-        let keys = [names::members(&index), names::newcomers(&index)];
-        let request = gone
-            .iter()
-            .fold(Request::script(&scripts::INDEX_PRUNE, keys), |request, member| request.arg(member.as_bytes()));
-        self.ask(request).await.map(drop)
-    }
-
-    async fn members(&self, index: IndexKey) -> Result<Vec<StoreKey>, RedisFailure> {
-        let request = Request::script(&scripts::INDEX_MEMBERS, [names::members(&index)]).repeatable();
-        self.ask_for(request, reply::keys).await
-    }
-
-    /// The keys on one part of the list of all.
-    async fn listed(&self, shard: u8) -> Result<HashSet<StoreKey>, RedisFailure> {
-        let (mut found, mut cursor) = (HashSet::new(), 0);
-        loop {
-            let request = Request::command("ZSCAN", self.names.list(shard)).arg(cursor).arg("COUNT").arg(500);
-            let (next, keys) = self.ask_for(request.repeatable(), reply::page).await?;
-            found.extend(keys);
-            if next == 0 {
-                return Ok(found);
-            }
-            cursor = next;
-        }
     }
 }
 

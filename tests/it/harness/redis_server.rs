@@ -1,6 +1,8 @@
 //! Real Redis servers: alone, under sentinels, as a cluster. They listen on loopback addresses of their own and end with
 //! the test. Included by the unit tests of the store as well, so it knows nothing of the crate.
 
+#![allow(clippy::disallowed_methods, reason = "real time is measured, and programs are looked for on the PATH")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -91,7 +91,7 @@ impl Dialer {
         within(CONNECT, async {
             let access = self.access.load_full();
             let info = access.info(self.database);
-            open(&*access, server, &info).await
+            open(&access, server, &info).await
         })
         .await
     }
@@ -100,7 +100,7 @@ impl Dialer {
     pub(super) async fn connect_to_sentinel(&self, server: &ServerAddress) -> Result<Connection, Failure> {
         within(CONNECT, async {
             let access = self.access.load_full();
-            open(&*access, server, &plain_info()).await
+            open(&access, server, &plain_info()).await
         })
         .await
     }

@@ -16,7 +16,6 @@ pub struct RedisFailure {
     /// The server that was asked, or was to be.
     pub server: Arc<str>,
     /// What went wrong.
-    #[source]
     pub failure: Failure,
 }
 
@@ -27,8 +26,8 @@ pub enum Failure {
     #[error("it cannot be reached ({0})")]
     Unreachable(io::ErrorKind),
     /// The TLS handshake failed: its certificate is not trusted or has another name, or ours is not.
-    #[error("no TLS connection could be made")]
-    Tls(#[source] Arc<io::Error>),
+    #[error("no TLS connection could be made: {0}")]
+    Tls(Arc<io::Error>),
     /// The connection was closed.
     #[error("the connection was closed")]
     Closed,

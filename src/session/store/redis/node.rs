@@ -4,6 +4,7 @@
 //! this task connects, so there is one attempt at a time however many requests wait. Once an attempt has failed, requests
 //! fail at once until another has not.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,6 +34,15 @@ pub(super) enum Finder {
     Fixed(ServerAddress),
     /// It is the one that the sentinels call the primary.
     Sentinels(Sentinels),
+}
+
+impl fmt::Display for Finder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(server) => formatter.write_str(&spelled(server)),
+            Self::Sentinels(sentinels) => write!(formatter, "the primary called {}", sentinels.name()),
+        }
+    }
 }
 
 /// A connection in use.
@@ -153,13 +163,14 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut is_away) = (Backoff::default(), false);
         let mut editions = self.dialer.editions();
         loop {
             editions.mark_unchanged();
             match self.connect().await {
                 Ok(link) => {
-                    tracing::debug!(event = "store.connected", server = spelled(&link.server));
+                    tracing::info!(event = "store.connected", server = spelled(&link.server));
+                    is_away = false;
                     self.condition.send_replace(Condition::Up(link.clone()));
                     if self.look_after(link, &mut editions).await >= LASTING {
                         backoff.reset();
@@ -167,6 +178,10 @@ impl Keeper {
                     }
                 }
                 Err(failure) => {
+                    // Said once, not at every attempt.
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(event = "store.away", server = %self.finder, failure = %failure);
+                    }
                     self.condition.send_replace(Condition::Down(failure));
                 }
             }

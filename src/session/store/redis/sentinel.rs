@@ -28,6 +28,11 @@ impl Sentinels {
         Self { addresses, primary, first: AtomicUsize::new(0), open: Mutex::default() }
     }
 
+    /// What the primary is called.
+    pub(super) fn name(&self) -> &str {
+        &self.primary
+    }
+
     /// The server that the first sentinel to answer calls the primary.
     pub(super) async fn primary(&self, dialer: &Dialer) -> Result<ServerAddress, Failure> {
         let mut open = self.open.lock().await;

@@ -45,10 +45,10 @@ impl Subscriber {
         let (mut backoff, mut turn) = (Backoff::default(), 0_usize);
         let mut editions = self.dialer.editions();
         loop {
-            editions.mark_unchanged();
             // Whatever is announced after this is heard, should the subscription be confirmed.
             if let Some(server) = self.servers.to_listen_at(turn).await {
                 let mut heard_at = self.clock.monotonic();
+                editions.mark_unchanged();
                 match self.dialer.subscribe(&server, &self.channel).await {
                     Ok(subscription) => {
                         self.state.send_modify(|state| {

@@ -13,12 +13,7 @@ mod keys;
 mod takeover;
 
 #[path = "../../../../tests/it/harness/redis_server.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    clippy::disallowed_methods,
-    reason = "the tests of the program use what these do not"
-)]
+#[allow(dead_code, unreachable_pub, reason = "the tests of the program use what these do not")]
 pub(super) mod redis_server;
 
 pub(super) const NAMESPACE: &str = "https://wiki.example.com";

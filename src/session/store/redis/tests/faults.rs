@@ -134,7 +134,7 @@ async fn changes_reach_another_replica_in_order_and_garbage_is_ignored() {
 }
 
 fn server_publish(server: &RedisServer, channel: String, round: u64) {
-    if round % 33 == 0 {
+    if round.is_multiple_of(33) {
         server.cli(&["PUBLISH", &channel, "garbage"]);
     }
 }
