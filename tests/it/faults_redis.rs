@@ -208,6 +208,7 @@ async fn a_redis_that_is_emptied_under_load_shows_nobody_to_anybody_else() {
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "what is promised is a time")]
 async fn a_revocation_is_effective_on_every_replica_within_a_second_and_on_one_that_is_cut_off_within_the_grace() {
     let server = RedisServer::start();
     let relay = Relay::to(format!("{}:{PORT}", server.host).parse().unwrap()).await;
