@@ -14,7 +14,7 @@ const LOGINS: usize = 2_000;
 pub async fn report(subjects: &[Subject]) {
     println!("A request's session and a login, in µs; CPU of this process and of the store's own, each per one.\n");
     println!(
-        "| store | warm | cold | CPU, ours | CPU, server | commands | logins per second, 32 at a time | CPU, ours | CPU, server |"
+        "| store | warm | cold | CPU, ours | CPU, server | round trips | logins per second, 32 at a time | CPU, ours | CPU, server |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for subject in subjects {
@@ -33,11 +33,11 @@ pub async fn report(subjects: &[Subject]) {
         let (login_ours, login_server) = Cpu::of(subject).since(&cpu);
         let (warm, ..) = open(subject, &sessions, &cookies).await;
         // Others over the same store have opened nothing yet.
-        let (cold, ours, server, commands) =
+        let (cold, ours, server, round_trips) =
             open(subject, &fixture::sessions(&subject.store, &clock, 1), &cookies).await;
         let each = LOGINS as f64;
         println!(
-            "| {} | {warm:.2} | {cold:.1} | {ours:.1} | {server:.1} | {commands} | {logins:.0} | {:.0} | {:.0} |",
+            "| {} | {warm:.2} | {cold:.1} | {ours:.1} | {server:.1} | {round_trips} | {logins:.0} | {:.0} | {:.0} |",
             subject.name,
             login_ours / each,
             login_server / each,
@@ -46,27 +46,28 @@ pub async fn report(subjects: &[Subject]) {
     println!();
 }
 
-/// Opens each session once, one after the other: time, CPU, and how many commands a server was sent for one.
+/// Opens each session once, one after the other: time, CPU, and how many times the server had something to
+/// read for one.
 async fn open(subject: &Subject, sessions: &Arc<Sessions>, cookies: &[String]) -> (f64, f64, f64, String) {
     let host = fixture::host();
     let count = cookies.len() as f64;
-    let before = commands(subject).await;
+    let before = reads(subject).await;
     let (cpu, started) = (Cpu::of(subject), Instant::now());
     for cookie in cookies {
         assert!(matches!(sessions.open(&host, cookie.as_bytes()).await.unwrap(), Opened::Live(_)));
     }
     let elapsed = started.elapsed().as_secs_f64() * 1e6 / count;
     let (ours, server) = Cpu::of(subject).since(&cpu);
-    let sent = match (before, commands(subject).await) {
+    let sent = match (before, reads(subject).await) {
         (Some(before), Some(after)) => format!("{:.2}", (after - before) as f64 / count),
         _ => "–".to_owned(),
     };
     (elapsed, ours / count, server / count, sent)
 }
 
-/// How many commands the server has worked on.
-async fn commands(subject: &Subject) -> Option<u64> {
+/// How often something has come in at the server: as requests here follow one another, that is once for each.
+async fn reads(subject: &Subject) -> Option<u64> {
     let server = subject.server.as_ref()?;
     let told = server.cli(&["INFO", "stats"]);
-    told.lines().find_map(|line| line.trim().strip_prefix("total_commands_processed:")?.parse().ok())
+    told.lines().find_map(|line| line.trim().strip_prefix("total_reads_processed:")?.parse().ok())
 }
