@@ -34,7 +34,8 @@ keys! {
     PAGES "pages" ["name" "contact"] []
     SESSION "session"
         ["store" "max_sessions" "lifetime" "idle_timeout" "keys" "cookie" "max_sessions_per_subject"
-         "outage_grace" "store_username" "store_password" "store_tls"]
+         "outage_grace" "store_username" "store_password" "store_sentinel_username" "store_sentinel_password"
+         "store_tls"]
         []
     STORE_TLS "session.store_tls" ["ca_file" "certificate" "key"] []
     SESSION_KEY "session.keys" ["id" "file" "env"] []

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::secret::StorePassword;
 use crate::session::settings::{
-    ClientIdentity, RedisAccess, RedisSettings, RedisTopology, ServerAddress, StoreSettings, StoreTls,
+    ClientIdentity, RedisAccess, RedisSettings, RedisTopology, RedisUser, ServerAddress, StoreSettings, StoreTls,
 };
 
 use super::certificates::ca_certificates;
@@ -32,12 +32,10 @@ pub(super) fn store(section: &Section<'_>) -> StoreSettings {
     let written = section.setting("store");
     let chosen = written.as_ref().and_then(chosen).unwrap_or(Chosen::Memory);
     if !matches!(chosen, Chosen::Redis { .. }) {
-        for name in ["store_username", "store_password", "store_tls"] {
-            section.setting(name).inspect(|setting| {
-                let message = format!("`{}` is for a store in Redis, and `session.store` is none", setting.path());
-                setting.refuse(message, "take it out");
-            });
-        }
+        refuse_each(section, &["store_username", "store_password", "store_tls"], "in Redis");
+    }
+    if !matches!(chosen, Chosen::Redis { topology: RedisTopology::Sentinel { .. }, .. }) {
+        refuse_each(section, &["store_sentinel_username", "store_sentinel_password"], "under sentinels");
     }
     match chosen {
         Chosen::Memory => StoreSettings::Memory { max_sessions },
@@ -46,6 +44,13 @@ pub(super) fn store(section: &Section<'_>) -> StoreSettings {
             let access = access(section, tls);
             finish(section, StoreSettings::Redis(RedisSettings { topology, access }))
         }
+    }
+}
+
+fn refuse_each(section: &Section<'_>, names: &[&str], kind: &str) {
+    for setting in names.iter().filter_map(|name| section.setting(name)) {
+        let message = format!("`{}` is for a store {kind}, and `session.store` is none", setting.path());
+        setting.refuse(message, "take it out");
     }
 }
 
@@ -172,26 +177,30 @@ fn address(text: &str, default_port: u16) -> Option<ServerAddress> {
 }
 
 fn access(section: &Section<'_>, with_tls: bool) -> RedisAccess {
-    let password = section.setting("store_password");
-    let username = section.setting("store_username").and_then(|setting| {
-        if password.is_none() {
-            let message = format!("`{}` has no password beside it", setting.path());
-            setting.refuse(message, "write store_password = { file = \"/path/to/it\" }");
-        }
-        setting.string("the user of the access control list").map(str::to_owned)
-    });
     let tls = section.setting("store_tls");
     if let Some(setting) = tls.as_ref().filter(|_| !with_tls) {
         let message = format!("`{}` is written, but the scheme of `session.store` has no TLS", setting.path());
         setting.refuse(message, "write rediss:// (or rediss+sentinel://, rediss+cluster://)");
     }
     RedisAccess {
-        username,
-        password: password
-            .and_then(|setting| Some(Arc::new(StorePassword::new(secret(&setting)?.as_str().to_owned())))),
+        user: user(section, "store_username", "store_password"),
+        sentinel_user: user(section, "store_sentinel_username", "store_sentinel_password"),
         tls: with_tls
             .then(|| tls.and_then(|setting| Some(store_tls(&setting.section(&STORE_TLS)?))).unwrap_or_default()),
     }
+}
+
+fn user(section: &Section<'_>, name: &str, password: &str) -> Option<RedisUser> {
+    let written = section.setting(password);
+    let name = section.setting(name).and_then(|setting| {
+        if written.is_none() {
+            let message = format!("`{}` has no password beside it", setting.path());
+            setting.refuse(message, format!("write {password} = {{ file = \"/path/to/it\" }}"));
+        }
+        setting.string("the user of the access control list").map(str::to_owned)
+    });
+    let password = secret(&written?)?.as_str().to_owned();
+    Some(RedisUser { name, password: Arc::new(StorePassword::new(password)) })
 }
 
 fn store_tls(section: &Section<'_>) -> StoreTls {

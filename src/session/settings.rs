@@ -88,12 +88,21 @@ impl fmt::Display for RedisSettings {
 /// With what one connects to Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisAccess {
-    /// The user of the access control list; without one, the default user.
-    pub username: Option<String>,
-    /// The password.
-    pub password: Option<Arc<StorePassword>>,
+    /// Who we are at the servers that hold sessions; without it nothing is said.
+    pub user: Option<RedisUser>,
+    /// Who we are at the sentinels, which have users of their own.
+    pub sentinel_user: Option<RedisUser>,
     /// TLS; `None` for the schemes without it.
     pub tls: Option<StoreTls>,
+}
+
+/// A user of Redis, and the password that proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisUser {
+    /// The user of the access control list; without one, the default user.
+    pub name: Option<String>,
+    /// The password.
+    pub password: Arc<StorePassword>,
 }
 
 /// `[session.store_tls]`

@@ -59,8 +59,11 @@ fn every_kind_of_store_is_read() {
 #[test]
 fn credentials_stand_beside_the_url() {
     let access = redis("store = \"rediss://r\"\nstore_username = \"v\"\nstore_password = { file = \"secret\" }").access;
-    assert_eq!(access.username.as_deref(), Some("v"));
-    assert_eq!(access.password.unwrap().expose(), "hunter2");
+    let user = access.user.unwrap();
+    assert_eq!((user.name.as_deref(), user.password.expose()), (Some("v"), "hunter2"));
+    let access = redis("store = \"redis+sentinel://s/m\"\nstore_sentinel_password = { file = \"secret\" }").access;
+    let user = access.sentinel_user.unwrap();
+    assert_eq!((user.name, user.password.expose(), access.user), (None, "hunter2", None));
     let message = problem("store = \"redis://r\"\nstore_username = \"v\"");
     assert!(message.contains("has no password beside it"), "{message}");
 }
@@ -105,6 +108,7 @@ fn what_belongs_to_another_store_is_refused() {
     for (lines, why) in [
         ("store_password = { file = \"secret\" }", "is for a store in Redis"),
         ("store = \"file:/v\"\nstore_tls = { ca_file = \"ca\" }", "is for a store in Redis"),
+        ("store = \"redis://r\"\nstore_sentinel_password = { file = \"secret\" }", "is for a store under sentinels"),
         ("store = \"file:/v\"\nmax_sessions = 7", "is for the store in memory"),
         ("store = \"redis://r\"\nstore_tls = {}", "has no TLS"),
         ("store = \"rediss://r\"\nstore_tls = { key = \"secret\" }", "stands alone"),

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::{Failure, RedisStoreError};
 use super::tls;
-use crate::session::settings::{RedisAccess, ServerAddress};
+use crate::session::settings::{RedisAccess, RedisUser, ServerAddress};
 
 /// TCP, TLS and the first answer together take no longer than this.
 pub(super) const CONNECT: Duration = Duration::from_millis(900);
@@ -90,17 +90,17 @@ impl Dialer {
     pub(super) async fn connect(&self, server: &ServerAddress) -> Result<Connection, Failure> {
         within(CONNECT, async {
             let access = self.access.load_full();
-            let info = access.info(self.database);
+            let info = who_we_are(access.settings.user.as_ref()).set_db(i64::from(self.database));
             open(&access, server, &info).await
         })
         .await
     }
 
-    /// A connection to a sentinel: with TLS where the servers have it, but without user and password.
+    /// A connection to a sentinel: with TLS where the servers have it, as a user of its own.
     pub(super) async fn connect_to_sentinel(&self, server: &ServerAddress) -> Result<Connection, Failure> {
         within(CONNECT, async {
             let access = self.access.load_full();
-            open(&access, server, &plain_info()).await
+            open(&access, server, &who_we_are(access.settings.sentinel_user.as_ref())).await
         })
         .await
     }
@@ -110,7 +110,7 @@ impl Dialer {
         within(CONNECT, async {
             let access = self.access.load_full();
             let stream = access.stream(server).await?;
-            let mut subscription = PubSub::new(&access.info(0), stream).await?;
+            let mut subscription = PubSub::new(&who_we_are(access.settings.user.as_ref()), stream).await?;
             subscription.subscribe(channel).await?;
             Ok(subscription)
         })
@@ -136,25 +136,21 @@ pub(super) async fn within<T>(
     tokio::time::timeout(limit, attempt).await.unwrap_or(Err(Failure::TimedOut))
 }
 
-fn plain_info() -> RedisConnectionInfo {
-    RedisConnectionInfo::default().set_skip_set_lib_name()
+fn who_we_are(user: Option<&RedisUser>) -> RedisConnectionInfo {
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(RedisUser { name, password }) = user {
+        info = info.set_password(password.expose());
+        if let Some(name) = name {
+            info = info.set_username(name);
+        }
+    }
+    info
 }
 
 impl Access {
     fn new(settings: RedisAccess) -> Result<Self, RedisStoreError> {
         let tls = settings.tls.as_ref().map(tls::client_config).transpose()?;
         Ok(Self { settings, tls })
-    }
-
-    fn info(&self, database: u16) -> RedisConnectionInfo {
-        let mut info = plain_info().set_db(i64::from(database));
-        if let Some(username) = &self.settings.username {
-            info = info.set_username(username);
-        }
-        if let Some(password) = &self.settings.password {
-            info = info.set_password(password.expose());
-        }
-        info
     }
 
     async fn stream(&self, server: &ServerAddress) -> Result<Box<dyn Stream>, Failure> {

@@ -1,4 +1,4 @@
-//! The sentinels: asked which server is the primary. They are asked without user and password.
+//! The sentinels: asked which server is the primary.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::secret::StorePassword;
-use crate::session::settings::{ClientIdentity, ServerAddress, StoreTls};
+use crate::session::settings::{ClientIdentity, RedisUser, ServerAddress, StoreTls};
 use crate::session::store::conformance::{self, Time, key, sealed, used};
 use crate::session::testing::TestClock;
 use redis_server::{ClusterGroup, PORT, PRIMARY, RedisServer, SentinelGroup};

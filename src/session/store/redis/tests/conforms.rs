@@ -22,8 +22,11 @@ async fn a_server_with_tls_and_the_documented_user_does_what_every_store_must() 
         key: PrivateKeyDer::Pkcs8(certificates.client_key.clone().into()),
     };
     settings.access = RedisAccess {
-        username: Some("vestibule".into()),
-        password: Some(Arc::new(StorePassword::new("planted-password".into()))),
+        user: Some(RedisUser {
+            name: Some("vestibule".into()),
+            password: Arc::new(StorePassword::new("planted-password".into())),
+        }),
+        sentinel_user: None,
         tls: Some(StoreTls {
             ca_certificates: vec![CertificateDer::from(certificates.ca.clone())],
             identity: Some(Arc::new(identity)),

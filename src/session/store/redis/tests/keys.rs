@@ -182,9 +182,8 @@ async fn credentials_are_in_no_log_no_error_and_no_debug_and_new_ones_are_taken_
     let log = Log::default();
     let _guard = log.begin();
     let access = |password: &str| RedisAccess {
-        username: None,
-        password: Some(Arc::new(StorePassword::new(password.to_owned()))),
-        tls: None,
+        user: Some(RedisUser { name: None, password: Arc::new(StorePassword::new(password.to_owned())) }),
+        ..RedisAccess::default()
     };
     let mut settings = single(&server);
     settings.access = access("planted-but-wrong");

@@ -56,3 +56,22 @@ async fn a_cluster_that_loses_a_primary_serves_on_and_its_changes_are_heard() {
     let heard = tokio::time::timeout(Duration::from_secs(2), changes.recv()).await.expect("heard in time").unwrap();
     assert_eq!(heard, Change { key: key(1), kind: ChangeKind::Removed });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_that_want_a_user_are_asked_as_that_user() {
+    let group = SentinelGroup::start();
+    for sentinel in &group.sentinels {
+        let may = ["+ping", "+sentinel|get-master-addr-by-name"];
+        sentinel.cli(&[&["ACL", "SETUSER", "asker", "on", ">planted-password", "-@all"], &may[..]].concat());
+        sentinel.cli(&["ACL", "SETUSER", "default", "off"]);
+    }
+    let clock = Arc::new(TestClock::at(1_800_000_000));
+    let store = RedisStore::new(sentinel(&group), NAMESPACE, clock).unwrap();
+    let refused = store.load(key(1)).await.unwrap_err();
+    let refused = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(refused.contains("does not accept the user and password"), "{refused}");
+    let password = Arc::new(StorePassword::new("planted-password".into()));
+    let sentinel_user = Some(RedisUser { name: Some("asker".into()), password });
+    store.renew(RedisAccess { sentinel_user, ..RedisAccess::default() }).unwrap();
+    answering(&store, 1).await;
+}
