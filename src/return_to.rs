@@ -18,7 +18,7 @@ pub enum ReturnToRejected {
     /// It holds a dot segment, in any spelling.
     #[error("dot-segment")]
     DotSegment,
-    /// It leads to one of the gateway's own endpoints.
+    /// It leads to one of the gateway's own endpoints that is no page to come back to.
     #[error("own-endpoint")]
     OwnEndpoint,
     /// A browser would resolve it to another origin.
@@ -39,6 +39,9 @@ impl ReturnToRejected {
         }
     }
 }
+
+/// Below the path prefix of the endpoints: a person's own sessions.
+pub const OWN_SESSIONS: &str = "/sessions";
 
 /// A path and query on our own origin, as a browser will resolve it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,8 @@ impl ReturnTo {
         }
         let under_endpoints =
             decoded.strip_prefix(endpoints.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-        if under_endpoints {
+        // The one page among them that wants a login, and it alone: the others begin one, end one, or are for programs.
+        if under_endpoints && input.strip_prefix(endpoints) != Some(OWN_SESSIONS) {
             return Err(ReturnToRejected::OwnEndpoint);
         }
         let base = Url::parse(&public_url.origin_of(host)).map_err(|_| ReturnToRejected::OtherOrigin)?;
@@ -200,9 +204,11 @@ mod tests {
 
     #[test]
     fn own_endpoints_are_no_place_to_return_to() {
-        for bad in ["/oauth2", "/oauth2/sign_out", "/%6fauth2/sign_out", "/oauth2?x", "/oauth2%2fsign_out"] {
+        let endings = ["/oauth2", "/oauth2/sign_out", "/%6fauth2/sign_out", "/oauth2?x", "/oauth2%2fsign_out"];
+        for bad in endings.into_iter().chain(["/oauth2/sessions/", "/oauth2/sessions?x", "/oauth2/%73essions"]) {
             assert_eq!(parse(bad), Err(ReturnToRejected::OwnEndpoint), "{bad}");
         }
+        assert_eq!(parse("/oauth2/sessions").as_deref(), Ok("/oauth2/sessions"));
     }
 
     #[test]

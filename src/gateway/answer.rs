@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::respond::{self, RefusalContext};
 use super::route::Route;
 use super::site::Gateway;
-use crate::return_to::ReturnTo;
+use crate::return_to::{OWN_SESSIONS, ReturnTo};
 use crate::session::OpenedSession;
 use crate::telemetry::access_line::AccessLine;
 use crate::telemetry::audit::AuditEvent;
@@ -174,7 +174,7 @@ impl Gateway {
         }
         let absolute = format!("{}{login}", self.public_url.origin_of(&ingress.host));
         let (sign_out, switch_account) = (self.endpoint("/sign_out"), self.switch_link(ingress, &return_to));
-        let own_sessions = self.endpoint("/sessions");
+        let own_sessions = self.endpoint(OWN_SESSIONS);
         let mut context = self.page_context(ingress);
         context.account = refusal.account.as_deref();
         context.sign_out = Some(&sign_out);

@@ -30,7 +30,7 @@ use crate::entropy::Entropy;
 use crate::origin::{Host, PublicUrl};
 use crate::provider::exchange::Login;
 use crate::provider::settings::ProviderSettings;
-use crate::return_to::ReturnTo;
+use crate::return_to::{OWN_SESSIONS, ReturnTo};
 use crate::server::settings::Limits;
 use crate::server::trusted_proxies::TrustedProxies;
 use crate::session::EndReason;
@@ -249,8 +249,14 @@ impl Gateway {
 
     /// Where a login begun by this request comes back to.
     pub(super) fn return_to_here(&self, ingress: &Ingress) -> ReturnTo {
-        if !cross_site::is_unsafe(&ingress.method) && !ingress.path.is_under(self.routes.endpoints()) {
-            return self.return_to(Some(&ingress.path_and_query()), &ingress.host);
+        if !cross_site::is_unsafe(&ingress.method) {
+            if !ingress.path.is_under(self.routes.endpoints()) {
+                return self.return_to(Some(&ingress.path_and_query()), &ingress.host);
+            }
+            let own_sessions = self.endpoint(OWN_SESSIONS);
+            if ingress.path.as_str() == own_sessions {
+                return self.return_to(Some(&own_sessions), &ingress.host);
+            }
         }
         match self.routes.route(ingress) {
             // What was posted cannot be opened; the application it was for can.

@@ -244,3 +244,11 @@ async fn ad_05_what_an_account_is_called_is_text_wherever_it_is_shown() {
         assert!(!html.contains("<script") && !html.contains("<b>"), "{html}");
     }
 }
+
+#[tokio::test]
+async fn who_is_not_logged_in_logs_in_and_comes_back() {
+    let stage = Stage::set().await;
+    let browser = stage.gateway.browser();
+    let page = browser.log_in(&stage.url("/oauth2/sessions"), "alice").await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/oauth2/sessions"));
+}

@@ -24,7 +24,7 @@ use super::super::{EndedBy, EndedElsewhere, Gateway, WhichSessions};
 use super::own_session::{answer, own};
 use super::{Answer, login, sign_out};
 use crate::clock::Timestamp;
-use crate::return_to::ReturnTo;
+use crate::return_to::{OWN_SESSIONS, ReturnTo};
 use crate::session::{EndReason, OpenedSession, SessionSummary, StoreKey};
 use crate::telemetry::labels::StoreOperation;
 
@@ -78,7 +78,7 @@ async fn end(gateway: &Arc<Gateway>, ingress: &Ingress, inbound: Inbound) -> Ans
         let EndedElsewhere { ended, revoking, .. } = ended;
         return answer(&json!({ "ended": ended, "tokens_being_revoked": revoking }));
     }
-    login::redirect(&gateway.endpoint("/sessions"))
+    login::redirect(&gateway.endpoint(OWN_SESSIONS))
 }
 
 /// The session of the person who asks, unless another site does.
@@ -166,7 +166,7 @@ fn page(
     });
     let back = ReturnTo::home(&gateway.public_url);
     let context = gateway.page_context(ingress);
-    respond::own_sessions(&context, &gateway.endpoint("/sessions"), back.as_str(), &shown.collect::<Vec<_>>())
+    respond::own_sessions(&context, &gateway.endpoint(OWN_SESSIONS), back.as_str(), &shown.collect::<Vec<_>>())
 }
 
 fn for_programs(found: &[SessionSummary], current: StoreKey) -> serde_json::Value {

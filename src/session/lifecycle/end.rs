@@ -15,6 +15,9 @@ use crate::session::opened::OpenedSession;
 use crate::session::store::StoredSession;
 use crate::session::ticket::StoreKey;
 
+/// So many cards are opened without a pause: about a millisecond.
+const OPENED_AT_ONCE: usize = 256;
+
 /// A session that has been ended.
 #[derive(Clone, Debug)]
 pub struct EndedSession {
@@ -173,7 +176,13 @@ impl Sessions {
     /// [`SessionError::Store`].
     pub async fn list(&self) -> Result<Vec<SessionSummary>, SessionError> {
         let stored = self.store.list().await?;
-        Ok(stored.iter().filter_map(|(key, stored)| self.summary(*key, stored)).collect())
+        let mut listed = Vec::new();
+        for some in stored.chunks(OPENED_AT_ONCE) {
+            listed.extend(some.iter().filter_map(|(key, stored)| self.summary(*key, stored)));
+            // There may be very many, and requests are waiting for this thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(listed)
     }
 
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
