@@ -95,7 +95,7 @@ impl KeyCache {
     /// [`KeysError`] when there are none that are less than a day old and the provider does not give any.
     pub(crate) async fn keys(&self, source: &KeySource<'_>) -> Result<Arc<CachedKeys>, KeysError> {
         let young = |keys: &Arc<CachedKeys>, limit| keys.age(source.clock.now()) < limit;
-        if let Some(keys) = self.current.load_full().filter(|keys| young(keys, FRESH)) {
+        if let Some(keys) = self.at_hand(source.clock.now()) {
             return Ok(keys);
         }
         let failures = self.failures.load(Ordering::Acquire);
@@ -123,6 +123,11 @@ impl KeyCache {
             },
         };
         usable.ok_or(failed)
+    }
+
+    /// The keys to verify with, if nothing has to be fetched for it.
+    pub(crate) fn at_hand(&self, now: Timestamp) -> Option<Arc<CachedKeys>> {
+        self.current.load_full().filter(|keys| keys.age(now) < FRESH)
     }
 
     /// Keys that are newer than those with which a token could not be verified.

@@ -68,12 +68,7 @@ async fn act(
     let form = Query::read(Some(text), &["logout_token"]).map_err(|_| malformed("repeated"))?;
     let token = form.first(&["logout_token"]).ok_or(malformed("missing"))?;
     let token = UnverifiedLogoutToken::parse(token).map_err(|error| invalid(error.check()))?;
-    // After what costs next to nothing: only what looks like a logout token can use up what real ones have.
-    gateway.admit_logout(Limit::LogoutTokens)?;
-    let token = known.provider.verify_logout_token(&token).await.map_err(|refused| match refused {
-        LogoutTokenRefused::Invalid { check } => invalid(check),
-        LogoutTokenRefused::KeysUnavailable => Refusal::of(Code::ProviderUnavailable),
-    })?;
+    let token = verify(gateway, known, &token).await?;
     let logout = ProviderLogout {
         known: Arc::clone(known),
         issuer: issuer.to_owned(),
@@ -85,6 +80,23 @@ async fn act(
     // A provider that hangs up must not leave a token used and its sessions alive.
     let carried_out = tokio::spawn(carry_out(Arc::clone(gateway), token, logout));
     carried_out.await.unwrap_or(Err(Refusal::of(Code::Internal)))
+}
+
+/// What the provider has signed passes, however much else comes: forgeries must not keep its word out. Anything else is
+/// held to the limit before it can make the provider's keys be fetched.
+async fn verify(
+    gateway: &Gateway,
+    known: &KnownProvider,
+    token: &UnverifiedLogoutToken<'_>,
+) -> Result<LogoutToken, Refusal> {
+    if let Some(token) = known.provider.knows_logout_token(token) {
+        return Ok(token);
+    }
+    gateway.admit_logout(Limit::LogoutTokens)?;
+    known.provider.verify_logout_token(token).await.map_err(|refused| match refused {
+        LogoutTokenRefused::Invalid { check } => invalid(check),
+        LogoutTokenRefused::KeysUnavailable => Refusal::of(Code::ProviderUnavailable),
+    })
 }
 
 /// Ends the sessions, once for each token; see [`crate::session::LogoutTurn`] for the order.

@@ -219,7 +219,11 @@ impl SessionStore for RedisStore {
                 .arg(self.clock.now().as_seconds());
             let life = self.ask_for(request, |answer| reply::number(&answer)).await?;
             if let Ok(life @ 1..) = u64::try_from(life) {
-                self.ask(self.list_add(&key, life)).await?;
+                match self.ask(self.list_add(&key, life)).await {
+                    // The session goes on. Its next use puts it on the list again.
+                    Ok(_) | Err(RedisFailure { failure: Failure::OutOfMemory, .. }) => {}
+                    Err(failure) => return Err(failure.into()),
+                }
             }
             Ok(life > 0)
         })

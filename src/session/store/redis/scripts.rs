@@ -60,14 +60,15 @@ pub(super) static REPLACE: Lua = Lua::new(
          return 2",
 );
 
-/// Writes a use down: the time to live in milliseconds from here on, or 0 where there is no session.
+/// Writes a use down: the time to live in milliseconds from here on, or 0 where there is no session. That is moved first:
+/// a server without memory still does it, and then takes the rest as well.
 pub(super) static TOUCH: Lua = Lua::new(
     "local absolute = tonumber(redis.call('HGET', KEYS[1], 'a') or '')
          if not absolute then return 0 end
          local left = (math.min(tonumber(ARGV[2]), absolute) - tonumber(ARGV[3])) * 1000
          if left <= 0 then return 0 end
-         redis.call('HSET', KEYS[1], 'u', ARGV[1])
          redis.call('PEXPIRE', KEYS[1], left)
+         redis.call('HSET', KEYS[1], 'u', ARGV[1])
          return left",
 );
 

@@ -150,6 +150,11 @@ async fn a_full_server_refuses_what_is_new_and_still_lets_sessions_end() {
     assert_eq!(inserted, Inserted::AtCapacity);
     assert!(matches!(store.put_once(MarkerKey([1; 16]), Timestamp::MAX).await, Err(StoreError::Full)));
     assert!(store.load(key(1)).await.unwrap().is_some());
+    server.age(1_800);
+    let last_use = LastUse { at: clock.now().plus(Duration::from_secs(1_800)), ..used(clock, 5_400) };
+    assert!(store.touch(key(1), last_use).await.unwrap(), "who uses a session keeps it");
+    server.age(2_700);
+    assert_eq!(store.load(key(1)).await.unwrap().unwrap().last_use, last_use.at);
     store.write_index_tombstone(IndexKey([1; 32]), clock.now(), TOMBSTONE_LIFETIME).await.unwrap();
     assert!(store.remove(key(1)).await.unwrap());
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
