@@ -1,6 +1,7 @@
 //! One operation after the other, and 32 at a time: how long, and whose CPU.
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
@@ -16,25 +17,21 @@ const SESSIONS: usize = 8_000;
 const RECORD: usize = 3_800;
 const CARD: usize = 300;
 
-pub fn sealed(generation: u64, number: usize, now: vestibule::clock::Timestamp) -> SealedSession {
-    // Random bytes would be made here for longer than they are stored; what is sealed looks like these to a store.
-    let noise = |length: usize| -> Vec<u8> {
-        let mut state = number as u64 ^ generation.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15;
-        (0..length)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state as u8
-            })
-            .collect()
+/// What is sealed looks like this to a store. Made once: making it takes longer than storing it.
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
     };
-    SealedSession {
-        record: noise(RECORD).into(),
-        card: noise(CARD).into(),
-        generation,
-        absolute_expiry: now.plus(fixture::LIFETIME),
-    }
+    (0..16_384).map(|_| next()).collect()
+});
+
+pub fn sealed(generation: u64, number: usize, now: vestibule::clock::Timestamp) -> SealedSession {
+    let noise = |length: usize| NOISE[number % 8_192..][..length].into();
+    SealedSession { record: noise(RECORD), card: noise(CARD), generation, absolute_expiry: now.plus(fixture::LIFETIME) }
 }
 
 pub fn key(number: usize) -> StoreKey {
