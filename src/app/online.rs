@@ -50,7 +50,10 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
         if let StoreSettings::Redis(redis) = settings.session.store {
             let subject = format!("session store at {redis}");
             let store = RedisStore::new(redis, &settings.public_url.namespace(), clock)?;
-            results.push(OnlineResult { subject, problem: store.check().await.err().map(|error| error.to_string()) });
+            results.push(OnlineResult {
+                subject,
+                problem: store.check().await.err().map(|error| error.failure.to_string()),
+            });
         }
         for route in settings.routes.into_iter().filter(|route| !route.forward_auth()) {
             let subject = format!("upstream {} at {}", route.upstream.name, shown(&route.upstream.target));

@@ -1,6 +1,7 @@
 //! The store that `[session].store` names, opened, and what it says about itself passed on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::IntGauge;
 
@@ -11,6 +12,9 @@ use crate::session::store::SessionStore;
 use crate::session::store::file::FileStore;
 use crate::session::store::memory::MemoryStore;
 use crate::session::store::redis::RedisStore;
+
+/// Servers that are away at the start are asked again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// An open store.
 pub(super) struct OpenStore {
@@ -41,10 +45,16 @@ impl OpenStore {
         })
     }
 
-    /// Has the log say once what is worth knowing about the servers, when they are there to be asked.
+    /// Has the log say once what is worth knowing about the servers, as soon as they are there to be asked.
     pub(super) async fn look_over(redis: Arc<RedisStore>) {
-        // One that is away says so by itself.
-        let _ = redis.check().await;
+        while let Err(denied) = redis.check().await {
+            if denied.failure.is_an_answer() {
+                tracing::error!(event = "store.not-permitted", failure = %denied);
+                return;
+            }
+            // One that is away says so by itself.
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// The store, where it is one of servers.

@@ -28,6 +28,7 @@ mod forwarded_elements;
 mod ingress;
 mod keeper;
 mod method;
+mod own_addresses;
 mod page;
 pub mod pattern;
 pub mod provenance;

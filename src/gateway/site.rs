@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, Response};
 
 use super::address_rate::AddressRate;
 use super::audience::Audience;
-use super::cross_site;
 use super::current_providers::CurrentProviders;
 use super::ending::session_end;
 use super::endpoints;
@@ -21,7 +20,7 @@ use super::refresh::Refresher;
 use super::refusal::Refusal;
 use super::respond::RefusalContext;
 use super::revocation::Revoker;
-use super::route::{KnownProvider, RouteTable, Routed};
+use super::route::{KnownProvider, RouteTable};
 use super::settings::{CookieSettings, PagesSettings};
 use super::web_sockets::WebSockets;
 use crate::clock::{Clock, Timestamp};
@@ -29,8 +28,6 @@ use crate::cookie::CookieNames;
 use crate::entropy::Entropy;
 use crate::origin::{Host, PublicUrl};
 use crate::provider::exchange::Login;
-use crate::provider::settings::ProviderSettings;
-use crate::return_to::{OWN_SESSIONS, ReturnTo};
 use crate::server::settings::Limits;
 use crate::server::trusted_proxies::TrustedProxies;
 use crate::session::EndReason;
@@ -238,52 +235,11 @@ impl Gateway {
         self.session_rules.login_place(host)
     }
 
-    /// A checked return path; the start page when there is none or it breaks a rule.
-    pub(super) fn return_to(&self, input: Option<&str>, host: &Host) -> ReturnTo {
-        let Some(input) = input.filter(|input| !input.is_empty()) else { return ReturnTo::home(&self.public_url) };
-        ReturnTo::parse(input, &self.public_url, host, self.routes.endpoints()).unwrap_or_else(|rule| {
-            self.audit(None, &AuditEvent::ReturnUrlRejected { rule: rule.as_str() });
-            ReturnTo::home(&self.public_url)
-        })
-    }
-
-    /// Where a login begun by this request comes back to.
-    pub(super) fn return_to_here(&self, ingress: &Ingress) -> ReturnTo {
-        if !cross_site::is_unsafe(&ingress.method) {
-            if !ingress.path.is_under(self.routes.endpoints()) {
-                return self.return_to(Some(&ingress.path_and_query()), &ingress.host);
-            }
-            let own_sessions = self.endpoint(OWN_SESSIONS);
-            if ingress.path.as_str() == own_sessions {
-                return self.return_to(Some(&own_sessions), &ingress.host);
-            }
-        }
-        match self.routes.route(ingress) {
-            // What was posted cannot be opened; the application it was for can.
-            Routed::Upstream(route) => self.return_to(Some(&route.settings.path), &ingress.host),
-            _ => ReturnTo::home(&self.public_url),
-        }
-    }
-
     /// Waits for what goes on behind the requests that have ended: at most `saving` for refreshes, then `calls` for
     /// revocations.
     pub async fn settle(&self, saving: Duration, calls: Duration) {
         self.refresher.settle(saving).await;
         self.revoker.settle(calls).await;
-    }
-
-    /// The full path of one of our endpoints.
-    pub(super) fn endpoint(&self, name: &str) -> String {
-        format!("{}{name}", self.routes.endpoints())
-    }
-
-    pub(super) fn redirect_uri(&self, host: &Host, provider: &ProviderSettings) -> String {
-        let name = provider.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-        format!("{}{}{name}", self.public_url.origin_of(host), self.endpoint("/callback"))
-    }
-
-    pub(super) fn post_logout_redirect_uri(&self, host: &Host) -> String {
-        format!("{}{}", self.public_url.origin_of(host), self.endpoint("/signed_out"))
     }
 
     /// Whether the clock can be right: a time before this program was written would let expired things live.

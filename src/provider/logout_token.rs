@@ -36,7 +36,7 @@ impl Provider {
             VerificationError::Invalid(error) => {
                 let (provider, check) = (self.settings.label(), error.check());
                 let (issuer_host, key_hash) = token.claimed_origin();
-                tracing::info!(provider, check, issuer_host, key_hash, "provider.token-refused");
+                tracing::info!(event = "provider.token-refused", provider, check, issuer_host, key_hash);
                 LogoutTokenRefused::Invalid { check }
             }
         })

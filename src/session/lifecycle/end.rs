@@ -118,9 +118,8 @@ impl Sessions {
         reason: EndReason,
     ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
-        // The provider's clock may be ahead: logins after the logout must not be refused until ours has caught up.
-        let now = self.clock.now();
-        let at = at.map_or(now, |at| at.min(now));
+        // As the provider says, even if its clock is ahead of ours: that of another replica may be, too.
+        let at = at.unwrap_or_else(|| self.clock.now());
         for index in &indexes {
             self.store.write_index_tombstone(*index, at, TOMBSTONE_LIFETIME).await?;
         }

@@ -1,11 +1,10 @@
 //! What is worth telling whoever runs the gateway about the servers.
 
-use super::RedisStore;
-use super::failure::RedisFailure;
+use super::failure::{Failure, RedisFailure};
 use super::request::Request;
 use super::servers::addresses;
+use super::{RedisStore, names, scripts};
 use crate::session::settings::RedisSettings;
-use crate::session::ticket::StoreKey;
 
 /// What a server may do with keys when its memory is used up.
 const WANTED: &str = "noeviction";
@@ -28,13 +27,23 @@ pub(super) fn warn_of_plain_text(settings: &RedisSettings) {
 }
 
 impl RedisStore {
-    /// Whether the servers answer, and let us read a session; a round trip or two to each. Warns where one of them would throw sessions away to make room,
-    /// as far as it may be asked about that.
+    /// Whether the servers answer and let us do all that is needed; a few round trips. Warns where one of them would
+    /// throw sessions away to make room, as far as it may be asked about that.
     ///
     /// # Errors
-    /// The first server that cannot be reached or does not accept us.
+    /// The first server that cannot be reached, does not accept us, or denies us something.
     pub async fn check(&self) -> Result<(), RedisFailure> {
-        self.load_one(StoreKey::of_bytes([0; 32])).await?;
+        let rights = Request::script(&scripts::RIGHTS, names::trial()).arg(self.names.channel());
+        let denied = self
+            .ask_for(rights, |answer| redis::from_redis_value::<Vec<String>>(answer).map_err(|_| Failure::Malformed));
+        let denied = denied.await?;
+        if !denied.is_empty() {
+            return Err(self.servers.failed(Failure::Lacks(denied.join(", ").into())));
+        }
+        if let Some(server) = self.servers.to_listen_at(0).await {
+            let listening = self.dialer.subscribe(&server, &self.names.channel()).await;
+            drop(listening.map_err(|failure| self.servers.failed(failure))?);
+        }
         for node in self.servers.all().await? {
             let request = Request::plain("INFO").arg("memory").repeatable();
             let answer = match node.send(&request, false).await {

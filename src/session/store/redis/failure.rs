@@ -34,12 +34,23 @@ pub enum Failure {
     /// There was no answer in time.
     #[error("it did not answer in time")]
     TimedOut,
-    /// It did not take our user and password, or wants some.
-    #[error("it does not accept the user and password")]
+    /// It did not take our user and password.
+    #[error("it does not accept the user and password; look at store_username and store_password")]
     Credentials,
+    /// It wants to know who we are.
+    #[error("it wants a password: write store_password, and store_username if it is not that of the default user")]
+    NoCredentials,
+    /// A sentinel wants to know who we are, or does not believe it.
+    #[error("a sentinel does not let us ask; look at store_sentinel_username and store_sentinel_password")]
+    SentinelCredentials,
     /// The user may not do this; the list of what it needs is in the documentation.
-    #[error("the user may not run a command or use a key that is needed")]
+    #[error(
+        "the user may not use a command, key or channel that is needed; docs/operations.md has the list (Redis, User)"
+    )]
     NotPermitted,
+    /// These commands are denied to the user.
+    #[error("the user may not {0}; docs/operations.md has the list of what is needed (Redis, User)")]
+    Lacks(Arc<str>),
     /// It is a replica, so it takes no writes.
     #[error("it is a replica")]
     Replica,
@@ -84,7 +95,8 @@ impl Failure {
     }
 
     /// Whether the server was there: it answered, if not as we would like.
-    pub(super) const fn is_an_answer(&self) -> bool {
+    #[must_use]
+    pub const fn is_an_answer(&self) -> bool {
         !matches!(
             self,
             Self::Unreachable(_)
@@ -92,6 +104,8 @@ impl Failure {
                 | Self::Closed
                 | Self::TimedOut
                 | Self::Credentials
+                | Self::NoCredentials
+                | Self::SentinelCredentials
                 | Self::NotServing
                 | Self::NoPrimary
                 | Self::NoMap
@@ -122,7 +136,8 @@ impl From<RedisError> for Failure {
             },
             _ => match error.code() {
                 Some("OOM") => Self::OutOfMemory,
-                Some("NOAUTH" | "WRONGPASS") => Self::Credentials,
+                Some("NOAUTH") => Self::NoCredentials,
+                Some("WRONGPASS") => Self::Credentials,
                 Some("WRONGTYPE" | "MALFORMED") => Self::Malformed,
                 Some("NOREPLICAS" | "MISCONF" | "BUSY") => Self::NotServing,
                 _ => Self::Refused,
@@ -137,6 +152,9 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// How servers of different ages say within a script that the user may not do something.
+const DENIALS: [&str; 3] = ["executing the script can't", "ACL failure in script", "NOPERM"];
+
 /// Redis 6 wraps what a script has met into a text of its own.
 fn from_a_script(error: &RedisError) -> Failure {
     let text = error.detail().unwrap_or_default();
@@ -146,6 +164,8 @@ fn from_a_script(error: &RedisError) -> Failure {
         Failure::Replica
     } else if text.contains(": -WRONGTYPE ") {
         Failure::Malformed
+    } else if DENIALS.iter().any(|sign| text.contains(sign)) {
+        Failure::NotPermitted
     } else {
         Failure::Refused
     }

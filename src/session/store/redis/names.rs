@@ -77,6 +77,11 @@ pub(super) fn index_tombstone(index: &IndexKey) -> String {
     format!("vestibule:{{{}}}:ended", URL_SAFE_NO_PAD.encode(index.as_bytes()))
 }
 
+/// Keys of one tag to try on what the user may do.
+pub(super) fn trial() -> [String; 3] {
+    ["hash", "text", "set"].map(|kind| format!("vestibule:{{trial}}:{kind}"))
+}
+
 /// Something that happens once.
 pub(super) fn marker(marker: &MarkerKey) -> String {
     format!("vestibule:marker:{}", URL_SAFE_NO_PAD.encode(marker.as_bytes()))

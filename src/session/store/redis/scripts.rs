@@ -147,3 +147,37 @@ pub(super) static LIST_SWEEP: Lua = Lua::new(
          redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
          return redis.call('ZCARD', KEYS[1])",
 );
+
+/// Which of the commands that are used here the user may not use: each is tried on keys that are gone at the end. A
+/// server that refuses one for another reason, such as its memory, does not count.
+pub(super) static RIGHTS: Lua = Lua::new(
+    "local denied = {}
+         local function try(name, ...)
+           local answer = redis.pcall(name, ...)
+           local text = type(answer) == 'table' and answer.err or ''
+           for _, sign in ipairs({'NOPERM', 'ACL failure', 'no permission', \"can't\"}) do
+             if string.find(text, sign, 1, true) then table.insert(denied, name) return end
+           end
+         end
+         try('TIME')
+         try('HSET', KEYS[1], 'g', '1')
+         try('PEXPIRE', KEYS[1], 1000)
+         try('HGET', KEYS[1], 'g')
+         try('HMGET', KEYS[1], 'g')
+         try('HSTRLEN', KEYS[1], 'g')
+         try('PTTL', KEYS[1])
+         try('EXISTS', KEYS[1])
+         try('SET', KEYS[2], '', 'PX', 1000)
+         try('GET', KEYS[2])
+         try('ZADD', KEYS[3], 1, 'a')
+         try('PEXPIRE', KEYS[3], 1000)
+         try('ZSCORE', KEYS[3], 'a')
+         try('ZCARD', KEYS[3])
+         try('ZSCAN', KEYS[3], 0)
+         try('ZRANGEBYSCORE', KEYS[3], 1, 1)
+         try('ZREM', KEYS[3], 'a')
+         try('ZREMRANGEBYSCORE', KEYS[3], 1, 1)
+         try('PUBLISH', ARGV[1], '')
+         try('DEL', KEYS[1], KEYS[2], KEYS[3])
+         return denied",
+);

@@ -57,6 +57,9 @@ impl Sentinels {
                     *open = Some((place, connection));
                     return Ok(primary);
                 }
+                Err(Failure::Credentials | Failure::NoCredentials | Failure::NotPermitted) => {
+                    failure = Failure::SentinelCredentials;
+                }
                 Err(why) => failure = why,
             }
         }

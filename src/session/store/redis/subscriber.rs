@@ -42,7 +42,7 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// Listens until it is dropped.
     pub(super) async fn run(self) {
-        let (mut backoff, mut turn) = (Backoff::default(), 0_usize);
+        let (mut backoff, mut turn, mut is_told) = (Backoff::default(), 0_usize, false);
         let mut editions = self.dialer.editions();
         loop {
             // Whatever is announced after this is heard, should the subscription be confirmed.
@@ -56,12 +56,17 @@ impl Subscriber {
                             state.gaps += 1;
                         });
                         tracing::debug!(event = "store.listening", server = spelled(&server));
+                        is_told = true;
                         let failure = tokio::select! {
                             failure = self.listen(subscription, &mut heard_at, &mut backoff) => failure,
                             () = self.has_moved(&server) => Failure::Replica,
                             _ = editions.changed() => Failure::Closed,
                         };
                         self.state.send_modify(|state| state.deaf_since = Some(heard_at));
+                        tracing::warn!(event = "store.not-listening", server = spelled(&server), failure = %failure);
+                    }
+                    // A user that may not listen never does: said once, as when it was lost.
+                    Err(failure) if !std::mem::replace(&mut is_told, true) => {
                         tracing::warn!(event = "store.not-listening", server = spelled(&server), failure = %failure);
                     }
                     Err(failure) => {

@@ -202,3 +202,36 @@ async fn credentials_are_in_no_log_no_error_and_no_debug_and_new_ones_are_taken_
     assert!(!shown.contains("planted"), "{shown}");
     assert!(shown.contains("does not accept the user and password"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_user_who_may_too_little_is_told_apart_and_named() {
+    for (without, named) in [
+        ("+publish", "the user may not PUBLISH; docs/operations.md"),
+        ("+zadd +hmget", "the user may not HMGET, ZADD; docs/operations.md"),
+        ("+evalsha", "may not use a command, key or channel"),
+        ("+subscribe", "may not use a command, key or channel"),
+        ("&vestibule:*", "the user may not PUBLISH; docs/operations.md"),
+        ("~vestibule:*", "may not use a command, key or channel"),
+    ] {
+        let server = RedisServer::start();
+        let mut user = documented_user("planted-password");
+        user.retain(|word| !without.split(' ').any(|taken| taken == word));
+        server.cli(&user.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut settings = single(&server);
+        let password = Arc::new(StorePassword::new("planted-password".into()));
+        settings.access.user = Some(RedisUser { name: Some("vestibule".into()), password });
+        let log = Log::default();
+        let _guard = log.begin();
+        let store = RedisStore::new(settings, NAMESPACE, Arc::new(TestClock::at(1))).unwrap();
+        let denied = store.check().await.unwrap_err().to_string();
+        assert!(denied.contains(named), "{without}: {denied}");
+        if ["+subscribe", "&vestibule:*"].contains(&without) {
+            let told = async {
+                while log.text().matches("store.not-listening").count() != 1 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(5), told).await.expect("it is told");
+        }
+    }
+}

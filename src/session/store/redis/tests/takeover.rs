@@ -69,7 +69,7 @@ async fn sentinels_that_want_a_user_are_asked_as_that_user() {
     let store = RedisStore::new(sentinel(&group), NAMESPACE, clock).unwrap();
     let refused = store.load(key(1)).await.unwrap_err();
     let refused = std::error::Error::source(&refused).unwrap().to_string();
-    assert!(refused.contains("does not accept the user and password"), "{refused}");
+    assert!(refused.contains("store_sentinel_password"), "{refused}");
     let password = Arc::new(StorePassword::new("planted-password".into()));
     let sentinel_user = Some(RedisUser { name: Some("asker".into()), password });
     store.renew(RedisAccess { sentinel_user, ..RedisAccess::default() }).unwrap();
