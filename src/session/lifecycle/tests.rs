@@ -22,6 +22,7 @@ use crate::session::ticket::StoreKey;
 
 mod begin;
 mod confirm;
+mod dump;
 mod end;
 mod open;
 mod renew;
