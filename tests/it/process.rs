@@ -60,6 +60,10 @@ impl Configured {
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 /// `address` of the public listener; probes on any port.

@@ -18,6 +18,7 @@ pub mod crowd;
 pub mod failing_store;
 pub mod fronting_proxy;
 pub mod gateway;
+pub mod heap;
 pub mod html;
 pub mod journey;
 pub mod keycloak;
@@ -44,6 +45,7 @@ pub mod spelled_out;
 pub mod step_up_stage;
 pub mod target_grammar;
 pub mod upstream;
+pub mod watched_redis;
 
 use std::time::Duration;
 
