@@ -315,3 +315,20 @@ async fn a_marker_goes_up_once_per_gateway_and_purpose() {
     scene.store.away.store(true, Ordering::SeqCst);
     assert!(scene.sessions.put_once(Marker::Attempt(&[2; 16]), until).await.is_err());
 }
+
+#[tokio::test]
+async fn mm_03_cookies_of_no_session_leave_nothing_behind() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    for _ in 0..1_000 {
+        let unknown = crate::session::ticket::Ticket::draw(&*scene.entropy).unwrap().encode();
+        assert_eq!(why(scene.open(&unknown).await), WhyNot::Missing);
+        // A session that is there, with a secret that is not its own.
+        let stolen = begun.cookie.chars().take(26).chain(unknown.chars().skip(26)).collect::<String>();
+        assert!(matches!(scene.open(&stolen).await, Opened::None(_)));
+    }
+    assert_eq!((scene.sessions.cache.len(), scene.sessions.live_sessions()), (1, 1));
+    assert_eq!(scene.sessions.registry.held(), [begun.session.store_key()]);
+    assert!(scene.sessions.take_passed().is_empty());
+    live(scene.open(&begun.cookie).await);
+}
