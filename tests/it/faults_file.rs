@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::crowd::{Crowd, Outcome, Tally, ask, count};
+use crate::harness::gateway::CLIENT_ID;
+use crate::harness::logout_stage::logout_header;
 use crate::harness::replicas::Replicas;
 use crate::process::{Configured, SECRET, configuration, run};
 
@@ -116,4 +118,24 @@ async fn ss_10_a_second_process_on_the_directory_is_refused_and_the_first_goes_o
     assert!(error.contains("is in use by process "), "{error}");
     assert_eq!(ask(replicas.address(0), &people[0]).await, Outcome::Served);
     assert_eq!(ask(replicas.address(0), &replicas.log_in_one(1, 0).await).await, Outcome::Served);
+}
+
+#[tokio::test]
+async fn lo_15_a_logout_token_that_was_carried_out_stays_so_over_a_restart() {
+    let above = tempfile::tempdir().unwrap();
+    let mut replicas = one_gateway(&above, HOUR).await;
+    let before = replicas.log_in_one(0, 0).await;
+    let mut claims = replicas.provider.logout_claims(CLIENT_ID, "", "once");
+    claims.as_object_mut().unwrap().remove("sid");
+    claims["sub"] = before.subject.clone().into();
+    let token = replicas.provider.mint(&logout_header(&replicas.provider), &claims);
+    let form = format!("logout_token={token}");
+    assert_eq!(replicas.post(0, "/oauth2/backchannel-logout", &form).await, 200);
+    assert_eq!(ask(replicas.address(0), &before).await, Outcome::LoggedOut);
+    replicas.kill(0).await;
+    replicas.start_one(0).await;
+    let since = replicas.log_in_one(1, 0).await;
+    assert_eq!(replicas.post(0, "/oauth2/backchannel-logout", &form).await, 400);
+    assert_eq!(ask(replicas.address(0), &before).await, Outcome::LoggedOut);
+    assert_eq!(ask(replicas.address(0), &since).await, Outcome::Served);
 }

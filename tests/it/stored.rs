@@ -185,3 +185,28 @@ async fn ss_05_and_rd_09_redis_is_told_nothing_of_anybody_and_forgets_it_all() {
         assert!(server.cli(&["PTTL", &name]).parse::<i64>().unwrap() > 0, "{name}");
     }
 }
+
+#[tokio::test]
+async fn ss_03_records_that_change_places_or_grow_in_redis_open_nothing_and_harm_nobody_else() {
+    let server = RedisServer::start();
+    let store = format!("store = \"redis://{}:{PORT}\"", server.host);
+    let replicas = Replicas::start(2, Duration::from_secs(3_600), move |_| store.clone()).await;
+    let people = replicas.log_in(3).await;
+    let place_of =
+        |person: &Person| format!("vestibule:{{{}}}:session", URL_SAFE_NO_PAD.encode(store_key(person).as_bytes()));
+    let (first, second) = (place_of(&people[0]), place_of(&people[1]));
+    // Whole sessions change places: each lies where the other's cookie leads.
+    for (from, to) in [(first.as_str(), "aside"), (&second, &first), ("aside", &second)] {
+        assert_eq!(server.cli(&["RENAME", from, to]), "OK");
+    }
+    // Each gateway has only those open that have logged in there.
+    assert_eq!(ask(replicas.address(1), &people[0]).await, Outcome::LoggedOut);
+    assert_eq!(ask(replicas.address(0), &people[1]).await, Outcome::LoggedOut);
+    assert_eq!(ask(replicas.address(1), &people[2]).await, Outcome::Served);
+    server.cli(&["EVAL", "return redis.call('HSET', KEYS[1], 'r', string.rep('x', 10 * 1024 * 1024))", "1", &first]);
+    assert_eq!(ask(replicas.address(1), &people[0]).await, Outcome::LoggedOut);
+    assert_eq!(ask(replicas.address(1), &people[2]).await, Outcome::Served);
+    // What lies in somebody's place is no way to keep them out for good.
+    let again = replicas.log_in_one(0, 1).await;
+    assert_eq!(ask(replicas.address(0), &again).await, Outcome::Served);
+}
