@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use crate::harness::crowd::{Outcome, Person, ask};
 use crate::harness::gateway::CLIENT_ID;
 use crate::harness::logout_stage::logout_header;
@@ -22,13 +24,7 @@ async fn end_by(replicas: &Replicas, index: usize, name: &str, value: &str) {
 
 /// What each of these people gets from each gateway.
 async fn outcomes(replicas: &Replicas, people: &[&Person]) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for person in people {
-        for index in 0..3 {
-            outcomes.push(ask(replicas.address(index), person).await);
-        }
-    }
-    outcomes
+    join_all(people.iter().flat_map(|person| (0..3).map(|index| ask(replicas.address(index), person)))).await
 }
 
 #[tokio::test]
@@ -59,9 +55,15 @@ async fn lo_17_all_sessions_of_a_person_end_on_every_replica_within_a_second() {
     end_by(&replicas, 0, "sub", &newest.subject).await;
     let told = Instant::now();
     patiently("the end of all", async {
-        while outcomes(&replicas, &[old, between, newest]).await != [Outcome::LoggedOut; 9] {}
+        loop {
+            let sent = told.elapsed();
+            if outcomes(&replicas, &[old, between, newest]).await == [Outcome::LoggedOut; 9] {
+                break;
+            }
+            // Answers may take their time on a busy machine; what was asked after a second must not be served.
+            assert!(sent < Duration::from_secs(1), "{sent:?}");
+        }
     })
     .await;
-    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
     assert_eq!(outcomes(&replicas, &[&other]).await, [Outcome::Served; 3]);
 }

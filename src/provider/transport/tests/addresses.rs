@@ -25,9 +25,13 @@ impl BlackHole {
                 continue;
             }
             let (listener, mut queued) = (socket.listen(1).unwrap(), Vec::new());
-            let moment = Duration::from_millis(200);
-            while let Ok(connected) = tokio::time::timeout(moment, TcpStream::connect(address)).await {
-                queued.push(connected.unwrap());
+            loop {
+                match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+                    Ok(connected) => queued.push(connected.unwrap()),
+                    // A queue of one holds two; before that it was the machine that was slow.
+                    Err(_) if queued.len() >= 2 => break,
+                    Err(_) => {}
+                }
             }
             return Self { address, _listener: listener, _queued: queued };
         }
