@@ -200,7 +200,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Writes a new session.
     fn insert(&self, key: StoreKey, sealed: SealedSession, last_use: LastUse) -> StoreFuture<'_, Inserted>;
 
-    /// Reads a session.
+    /// Reads a session. Errors with [`StoreError::NotASession`] where something else lies in its place.
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredSession>>;
 
     /// Writes a session if its generation is still `expected`; its last use stays.

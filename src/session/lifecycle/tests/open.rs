@@ -332,3 +332,26 @@ async fn mm_03_cookies_of_no_session_leave_nothing_behind() {
     assert!(scene.sessions.take_passed().is_empty());
     live(scene.open(&begun.cookie).await);
 }
+
+#[tokio::test]
+async fn mm_03_opened_sessions_take_bounded_room_and_large_ones_more_of_it() {
+    let scene = Scene::new();
+    let small = scene.begin("alice").await.session;
+    let large = Arc::new(OpenedSession {
+        identified: Arc::clone(&small.identified),
+        generation: 1,
+        content: small.content.clone(),
+        pseudonym: String::new(),
+        sealed_under: small.sealed_under,
+        edition: small.edition,
+        absolute_at: small.absolute_at,
+        size: 64 << 10,
+    });
+    for (session, most) in [(&small, 10_000), (&large, 10_000 / 9)] {
+        let cache = crate::session::cache::SessionCache::new(10_000);
+        for number in 0..20_000_u32 {
+            cache.put(cache_key(&number.to_be_bytes(), &wiki()), Arc::clone(session));
+        }
+        assert!((1..=most).contains(&cache.len()), "{} of {most}", cache.len());
+    }
+}
