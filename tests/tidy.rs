@@ -121,6 +121,14 @@ fn sources() -> Vec<Source> {
     found
 }
 
+/// Where what a browser shows is compared with a secret, and by what.
+const IN_CONSTANT_TIME: &[(&str, &str)] = &[
+    ("secret.rs", ".ct_eq("),
+    ("session/login_cookie.rs", ".verify_slice("),
+    ("session/login_attempt.rs", ".ct_eq("),
+    ("oidc/id_token.rs", ".ct_eq("),
+];
+
 /// Good enough for code that rustfmt has seen: line and block comments, string, raw string and character literals.
 fn without_comments_and_strings(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
@@ -259,6 +267,21 @@ fn secrets_leave_their_types_in_listed_files_only() {
         let listed = MAY_EXPOSE.contains(&source.path.as_str());
         assert!(listed || !exposes(source), "{} calls `.expose()` and is not listed", source.path);
         assert!(!listed || exposes(source), "{} is listed and does not call `.expose()`", source.path);
+    }
+}
+
+#[test]
+fn tm_01_secrets_are_compared_in_constant_time_alone() {
+    let sources = sources();
+    for source in sources.iter().filter(|source| !is_test(&source.path)) {
+        // A secret that has left its type is only bytes, and `==` on those stops at the first that differs.
+        let compares = |part: &&str| part.contains(".expose()") && (part.contains(" == ") || part.contains(" != "));
+        let found = before_tests(&source.code).split([';', '{', '}']).find(compares);
+        assert!(found.is_none(), "{}: {}", source.path, found.unwrap_or_default());
+    }
+    for (path, how) in IN_CONSTANT_TIME {
+        let source = sources.iter().find(|source| source.path == *path).unwrap();
+        assert!(before_tests(&source.code).contains(how), "{path} no longer compares by `{how}`");
     }
 }
 

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_an_army_of_peers_is_one() {
+    fn mm_03_what_is_remembered_is_bounded_and_an_army_of_peers_is_one() {
         let (failures, now) = (Failures::default(), Duration::ZERO);
         for number in 1..=100_000 {
             failures.note(peer(number), now);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_a_full_list_limits_nobody_new() {
+    fn mm_03_memory_is_bounded_and_a_full_list_limits_nobody_new() {
         let rate = AddressRate::default();
         let nth = |n: usize| Some(IpAddr::from(u32::try_from(n).unwrap().to_be_bytes()));
         (0..MOST_ADDRESSES).for_each(|n| assert!(rate.admits(1, nth(n), at(10))));

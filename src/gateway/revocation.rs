@@ -72,3 +72,6 @@ impl Revoker {
         self.audit.record(self.clock.now_millis(), None, &event);
     }
 }
+
+#[cfg(test)]
+mod tests;

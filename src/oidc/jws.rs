@@ -3,6 +3,7 @@
 //! The list of algorithms is closed and asymmetric; a key comes from the provider's key set and nowhere else, whatever
 //! the header points at.
 
+use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -51,6 +52,12 @@ impl Algorithm {
             Self::Es256 | Self::EdDsa => Some(64),
             Self::Es384 => Some(96),
         }
+    }
+
+    /// Whether one of these keys, which are of this algorithm, has signed the message.
+    fn is_signed_by_one_of(self, keys: &[&ParsedPublicKey], message: &[u8], signature: &[u8]) -> bool {
+        self.signature_length().is_none_or(|length| signature.len() == length)
+            && keys.iter().any(|key| key.verify_sig(message, signature).is_ok())
     }
 }
 
@@ -204,13 +211,7 @@ impl<'a> UnverifiedJws<'a> {
         if candidates.is_empty() {
             return Err(JwsError::KeyUnknown);
         }
-        if self.algorithm.signature_length().is_some_and(|length| self.signature.len() != length) {
-            return Err(JwsError::Signature);
-        }
-        let signed = |key: &&aws_lc_rs::signature::ParsedPublicKey| {
-            key.verify_sig(self.signing_input.as_bytes(), &self.signature).is_ok()
-        };
-        if !candidates.iter().any(signed) {
+        if !self.algorithm.is_signed_by_one_of(&candidates, self.signing_input.as_bytes(), &self.signature) {
             return Err(JwsError::Signature);
         }
         Ok(VerifiedPayload(self.payload.clone()))

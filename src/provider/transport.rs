@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
-use reqwest::{Client, Request, Response};
+use reqwest::{Client, ClientBuilder, Request, Response};
 use tokio::sync::Semaphore;
 use url::Url;
 use zeroize::Zeroizing;
@@ -68,18 +68,12 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: &ProviderSettings, parts: &ProviderParts) -> Result<Self, ProviderError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&settings.ca_certificates)?)
-            .https_only(!settings.plain_http)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(settings.connect_timeout)
-            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        Self::over(client(settings)?, settings, parts)
+    }
+
+    fn over(client: ClientBuilder, settings: &ProviderSettings, parts: &ProviderParts) -> Result<Self, ProviderError> {
         Ok(Self {
-            client,
+            client: client.build()?,
             permits: Semaphore::new(settings.concurrent_calls),
             exchanges: Semaphore::new(most_exchanges(settings.concurrent_calls)),
             breakers: Default::default(),
@@ -225,6 +219,20 @@ impl Transport {
         };
         Ok(Answer { status, content_type, body })
     }
+}
+
+/// What every client towards a provider is like. A name is tried at all its addresses: one that swallows what is sent to it
+/// delays the next one only by a fraction of a second.
+fn client(settings: &ProviderSettings) -> Result<ClientBuilder, ProviderError> {
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls::client_config(&settings.ca_certificates)?)
+        .https_only(!settings.plain_http)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Most exchanges of codes at once. Anybody can have one made; refreshes, keys and metadata have room beside them.

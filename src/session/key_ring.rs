@@ -69,7 +69,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 7] = [Self::Login, Self::State, Self::Card, Self::Index, Self::Log, Self::Signing, Self::Logout];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Login, Self::State, Self::Card, Self::Index, Self::Log, Self::Signing, Self::Logout];
 
     const fn label(self) -> &'static [u8] {
         match self {

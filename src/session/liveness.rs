@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_takes_no_room() {
+    fn mm_03_what_nobody_holds_takes_no_room() {
         let registry = Registry::new();
         let held = registry.enter(key(1));
         drop(registry.enter(key(2)));

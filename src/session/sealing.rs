@@ -73,6 +73,8 @@ mod tests {
     use crate::session::testing::unhex;
     use proptest::prelude::*;
 
+    mod wycheproof;
+
     #[test]
     fn cr_12_hkdf_gives_the_first_vector_of_rfc_5869() {
         let salt: Vec<u8> = (0x00..=0x0c).collect();

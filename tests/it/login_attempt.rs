@@ -246,3 +246,17 @@ async fn st_16b_five_hundred_attempts_share_nothing_and_tell_nothing() {
     }
     assert_eq!((states.len(), nonces.len(), challenges.len()), (500, 500, 500));
 }
+
+#[tokio::test]
+async fn mm_03_only_an_attempt_of_this_very_browser_leaves_a_mark() {
+    let stage = Stage::set().await;
+    let callback = arrived(&stage).await;
+    // Whoever wants to leave a mark is told that it cannot be done.
+    stage.gateway.store.fail(&["put_once"]);
+    let stranger = stage.gateway.browser();
+    assert_eq!(call_back(&stranger, &callback).await.status, 400);
+    let changed = with_parameter(&callback, "state", &parameter(&callback, "state").unwrap().to_lowercase());
+    assert_eq!(call_back(&stage.browser, &changed).await.status, 400);
+    assert_eq!(call_back(&stage.browser, &callback).await.status, 503, "this one would have");
+    assert_eq!(stage.provider.hits(Endpoint::Token), 0);
+}

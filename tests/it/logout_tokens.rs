@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 use vestibule::clock::{Clock, SystemClock};
 
 use crate::forged_tokens::{Forgery, Material, of_the_claims, of_the_signature};
-use crate::harness::by_hand::post_logout_token;
+use crate::harness::by_hand::{comparable, post_logout_token};
 use crate::harness::gateway::{CLIENT_ID, Stage};
-use crate::harness::logout_stage::{is_live, logout_header};
+use crate::harness::logout_stage::{is_live, logout_header, sid_of};
 use crate::harness::patiently;
 use crate::harness::provider::Endpoint;
+use crate::harness::signing::TestKey;
 use crate::harness::upstream::RecordingUpstream;
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -176,4 +177,59 @@ async fn lo_14_a_logout_token_is_no_id_token() {
     }
     assert_eq!(stage.gateway.log.lines_with(&["login.rejected", "token-invalid", "\"detail\":\"typ\""]), 2);
     assert_eq!(stage.gateway.sessions().live_sessions(), 0);
+}
+
+#[tokio::test]
+async fn jw_09_two_keys_of_one_name_are_told_apart_by_type_and_algorithm() {
+    for key in [TestKey::rs256, TestKey::ps256, TestKey::es384, TestKey::ed25519, TestKey::es256] {
+        let (stage, signing) = (Stage::set().await, key());
+        let other = if signing.algorithm() == "RS256" { TestKey::es256() } else { TestKey::rs256() };
+        let mut own = signing.public_jwk("same");
+        own.as_object_mut().unwrap().remove("alg");
+        // That of the ID tokens is there as well: people log in.
+        stage.provider.publish_keys(vec![other.public_jwk("same"), own, stage.provider.key().public_jwk()]);
+        let cookie = stage.cookie_of("alice").await;
+        let header = |algorithm: &str| json!({ "alg": algorithm, "kid": "same", "typ": "logout+jwt" });
+        let what = format!("{} under the name of {}", signing.algorithm(), other.algorithm());
+        let mixed = signing.sign(&header(other.algorithm()), &claims(&stage));
+        refused(&stage, &cookie, &what, "signature", &mixed).await;
+        let good = signing.sign(&header(signing.algorithm()), &claims(&stage));
+        assert_eq!(post_logout_token(&stage.gateway, &good).await.status, 200, "{what}");
+        assert!(!is_live(&stage.gateway, &cookie).await, "{what}");
+        assert_eq!(stage.provider.hits(Endpoint::Keys), 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn mm_03_only_a_token_that_has_been_verified_leaves_a_mark() {
+    let stage = Stage::set().await;
+    let cookie = stage.cookie_of("alice").await;
+    // Whoever wants to leave a mark is told that it cannot be done.
+    stage.gateway.store.fail(&["put_once"]);
+    let material = |stage: &Stage| Material {
+        header: logout_header(&stage.provider),
+        claims: claims(stage),
+        key: stage.provider.key(),
+        attacker: String::new(),
+    };
+    let mut forgeries = of_the_signature();
+    forgeries.retain(|forgery| ["JW-01", "JW-06", "JW-07"].contains(&forgery.id));
+    forgeries.extend(of_the_claims(stage.provider.issuer(), CLIENT_ID).into_iter().take(10));
+    for forgery in forgeries {
+        refused(&stage, &cookie, &forgery.to_string(), forgery.check, &forgery.token(&material(&stage))).await;
+    }
+    let good = stage.logout_token(&claims(&stage));
+    assert_eq!(post_logout_token(&stage.gateway, &good).await.status, 503, "this one would have");
+}
+
+#[tokio::test]
+async fn lo_18_and_tm_04_the_answer_does_not_tell_whether_anybody_was_logged_in() {
+    let stage = Stage::set().await;
+    let cookie = stage.cookie_of("alice").await;
+    let sid = sid_of(&stage.gateway, &cookie).await;
+    let of_nobody = comparable(&stage.end_by("sid", "nobody's", "one").await);
+    let of_alice = comparable(&stage.end_by("sid", &sid, "two").await);
+    assert_eq!(of_nobody, of_alice);
+    assert!(of_alice.0 == 200 && !is_live(&stage.gateway, &cookie).await);
+    assert_eq!(comparable(&stage.end_by("sid", &sid, "three").await), of_alice, "nor whether it has ended before");
 }

@@ -26,7 +26,7 @@ fn vestibule(arguments: &[&str]) -> Command {
     command
 }
 
-async fn run(arguments: &[&str]) -> (i32, String, String) {
+pub async fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
         patiently("the program to end", vestibule(arguments).output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -59,6 +59,10 @@ impl Configured {
 
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 

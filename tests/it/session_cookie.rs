@@ -8,7 +8,9 @@ use vestibule::origin::{Host, Scheme};
 use crate::harness::behaviour::Behaviour;
 use crate::harness::by_hand::{self, LOGIN, SESSION, comparable, navigation, pair, program, session_cookie};
 use crate::harness::gateway::Stage;
+use crate::harness::logout_stage::sid_of;
 use crate::harness::provider::{Endpoint, TestProvider};
+use crate::reload_sessions::Keys;
 
 /// Of the right length and alphabet, and nobody's.
 fn well_formed() -> String {
@@ -277,4 +279,37 @@ async fn ck_18_the_id_of_a_warm_session_is_nothing_without_its_secret() {
     assert_eq!(stage.upstream.hits(), hits);
     assert_eq!(stage.gateway.log.lines_with(&["ERROR", "session.tampered"]), 2);
     assert_eq!(program(&stage.gateway, "/", &pair(&valid)).await.status, 200, "the session has been kept");
+}
+
+#[tokio::test]
+async fn cr_03_and_tm_02_no_answer_tells_why_a_cookie_opens_nothing() {
+    let keys = Keys::new();
+    let (old, new) = (keys.line(&["a"]), keys.line(&["b"]));
+    let stage = Stage::with(|setup| setup.session = old).await;
+    let key_removed = stage.cookie_of("alice").await;
+    stage.reload(|setup| setup.session = new).await.unwrap();
+    let (live, ended) = (stage.cookie_of("alice").await, stage.cookie_of("bob").await);
+    let sid = sid_of(&stage.gateway, &ended).await;
+    assert_eq!(stage.end_by("sid", &sid, "one").await.status, 200);
+    let last = if live.ends_with('A') { "B" } else { "A" };
+    let tampered = format!("{}{last}", &live[..live.len() - 1]);
+    let (malformed, unknown) = (pair("x"), pair(&well_formed()));
+    let why = ["malformed", "unknown", "tampered", "key removed", "ended"];
+    for (why, cookie) in why.into_iter().zip([malformed, unknown, tampered, key_removed, ended]) {
+        opens_nothing(&stage, why, &cookie).await;
+    }
+    assert_eq!(program(&stage.gateway, "/", &live).await.status, 200);
+    stage.gateway.clock.advance(Duration::from_secs(10 * 3_600));
+    opens_nothing(&stage, "expired", &live).await;
+    opens_nothing(&stage, "expired, and no longer known", &live).await;
+}
+
+/// A request with this cookie gets what one gets that has none of ours, whoever asks and wherever.
+async fn opens_nothing(stage: &Stage, why: &str, cookie: &str) {
+    for path in ["/", "/oauth2/userinfo", "/oauth2/sessions", "/oauth2/sign_out"] {
+        let nobody = comparable(&program(&stage.gateway, path, "a=b").await);
+        assert_eq!(comparable(&program(&stage.gateway, path, cookie).await), nobody, "{why}: {path}");
+        let nobody = comparable(&navigation(&stage.gateway, path, "a=b").await);
+        assert_eq!(comparable(&navigation(&stage.gateway, path, cookie).await), nobody, "{why}: {path}");
+    }
 }

@@ -1,11 +1,14 @@
 //! Several providers, one for each host: answers of one are worth nothing at the callback of another.
 
+use serde_json::{Value, json};
 use vestibule::demo::provider::RegisteredClient;
 use vestibule::secret::ClientSecret;
 
 use crate::harness::browser::{Asked, Kind};
+use crate::harness::by_hand::post_form;
 use crate::harness::gateway::{CLIENT_ID, CLIENT_SECRET, Stage};
 use crate::harness::login_steps::{Counts, LOGIN_COOKIE, authorize, begin, call_back, parameter};
+use crate::harness::logout_stage::logout_header;
 use crate::harness::provider::{Endpoint, TestProvider};
 
 const BACK: &str = "/deep/link?a=b";
@@ -125,4 +128,54 @@ async fn cf_13_a_single_provider_without_a_name_has_no_callback_with_one() {
         counts.assert_refused(&stage, &page, "provider-mismatch", BACK, 0);
     }
     assert_eq!(stage.browser.click(callback.as_str()).await.status, 200);
+}
+
+#[tokio::test]
+async fn lo_16_and_jw_43_a_logout_token_of_one_provider_ends_nothing_of_another() {
+    let (stage, partner) = stage().await;
+    // Both call their sessions and their people the same.
+    for provider in [&stage.provider, &partner] {
+        provider.alter_claims(|claims| claims["sid"] = json!("the same"));
+    }
+    stage.log_in().await;
+    let at_partner = stage.gateway.browser();
+    at_partner.resolve("partner.example", stage.gateway.address);
+    assert_eq!(at_partner.log_in("https://partner.example/", "alice").await.status, 200);
+    let post = async |host: &str, token: String| {
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let body = format!("logout_token={token}");
+        post_form(&stage.gateway, host, "/oauth2/backchannel-logout", &body, &form).await.status
+    };
+    let live = async || {
+        let app = stage.browser.fetch("https://app.example/").await.status.as_u16();
+        (app, at_partner.fetch("https://partner.example/").await.status.as_u16())
+    };
+    let mut named = 0;
+    let mut claims = |provider: &TestProvider, client: &str, name: &str, value: &str| -> Value {
+        named += 1;
+        let mut claims = provider.logout_claims(client, "the same", &format!("token {named}"));
+        claims.as_object_mut().unwrap().remove("sid");
+        claims[name] = value.into();
+        claims
+    };
+    let signed = |provider: &TestProvider, claims: &Value| provider.mint(&logout_header(provider), claims);
+    // A good one at another provider's host, one provider's words with another's key, and one for another client.
+    let good = signed(&partner, &claims(&partner, "partner-client", "sid", "the same"));
+    assert_eq!(post("app.example", good).await, 400);
+    for kid in [stage.provider.key().id().to_owned(), partner.key().id().to_owned()] {
+        let mut header = logout_header(&stage.provider);
+        header["kid"] = kid.into();
+        let forged = stage.provider.mint(&header, &claims(&partner, "partner-client", "sid", "the same"));
+        assert_eq!(post("partner.example", forged).await, 400);
+    }
+    let of_another = signed(&partner, &claims(&partner, CLIENT_ID, "sid", "the same"));
+    assert_eq!(post("partner.example", of_another).await, 400);
+    assert_eq!(live().await, (200, 200));
+    // What each says of its own counts for its own.
+    let own = signed(&stage.provider, &claims(&stage.provider, CLIENT_ID, "sub", "subject-of-alice"));
+    assert_eq!(post("app.example", own).await, 200);
+    assert_eq!(live().await, (401, 200));
+    let own = signed(&partner, &claims(&partner, "partner-client", "sid", "the same"));
+    assert_eq!(post("partner.example", own).await, 200);
+    assert_eq!(live().await, (401, 401));
 }

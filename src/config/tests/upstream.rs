@@ -40,7 +40,7 @@ fn targets() {
 }
 
 #[test]
-fn cf_07_a_target_that_is_the_gateway_itself_is_refused() {
+fn cf_07_and_ad_02_a_target_that_is_the_gateway_itself_is_refused() {
     for target in [
         "http://127.0.0.1:8080",
         "http://localhost:8080",

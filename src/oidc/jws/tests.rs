@@ -2,6 +2,8 @@ use super::*;
 use crate::oidc::test_keys::{P256, ec_jwk, encode, public_keys, sign, token, token_signed_by};
 use serde_json::json;
 
+mod wycheproof;
+
 fn keys() -> JwkSet {
     JwkSet::parse(public_keys().to_string().as_bytes(), 256 * 1024).unwrap()
 }

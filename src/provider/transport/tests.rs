@@ -1,6 +1,8 @@
 use super::*;
 use crate::provider::test_server::{Reply, TestServer};
 
+mod addresses;
+
 fn transport(server: &TestServer) -> Transport {
     Transport::new(&server.settings(), &server.parts()).unwrap()
 }

@@ -12,7 +12,7 @@ use crate::session::error::{EndReason, SessionError};
 use crate::session::index::IndexName;
 use crate::session::lifetime::TOMBSTONE_LIFETIME;
 use crate::session::opened::OpenedSession;
-use crate::session::store::StoredSession;
+use crate::session::store::{StoreError, StoredSession};
 use crate::session::ticket::StoreKey;
 
 /// So many cards are opened without a pause: about a millisecond.
@@ -71,7 +71,7 @@ impl Sessions {
         let liveness = self.registry.find(&key);
         let opened = liveness.as_ref().and_then(|liveness| self.cache.find(liveness.cache_key()?));
         // Read before, told of after: a session that cannot be read is ended all the same.
-        let stored = self.store.load(key).await;
+        let stored = self.load_whole(key).await;
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
         let rules = self.rules.load_full();
@@ -148,7 +148,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn find(&self, key: StoreKey) -> Result<Option<SessionSummary>, SessionError> {
-        Ok(self.store.load(key).await?.and_then(|stored| self.summary(key, &stored)))
+        Ok(self.load_whole(key).await?.and_then(|stored| self.summary(key, &stored)))
     }
 
     /// The live sessions of one person, at all hosts.
@@ -157,7 +157,7 @@ impl Sessions {
     /// [`SessionError::Store`].
     pub async fn of_subject(&self, issuer: &str, subject: &str) -> Result<Vec<SessionSummary>, SessionError> {
         let members = self.members(IndexName::Subject { issuer, subject }).await?;
-        let loaded = try_join_all(members.iter().map(|key| self.store.load(*key))).await?;
+        let loaded = try_join_all(members.iter().map(|key| self.load_whole(*key))).await?;
         let there = members.iter().zip(&loaded).filter_map(|(key, stored)| Some((*key, stored.as_ref()?)));
         let mut found: Vec<_> = there.filter_map(|(key, stored)| self.summary(key, stored)).collect();
         // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
@@ -193,6 +193,15 @@ impl Sessions {
         let card = Card::open(&rules.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
         let absolute_expiry = stored.sealed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
         Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
+    }
+
+    /// What a store holds of a session. `None` too where something else lies in its place: that is nobody's session, and
+    /// must neither hide others nor keep its person from logging in.
+    async fn load_whole(&self, key: StoreKey) -> Result<Option<StoredSession>, StoreError> {
+        match self.store.load(key).await {
+            Err(StoreError::NotASession) => Ok(None),
+            loaded => loaded,
+        }
     }
 
     async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {

@@ -7,6 +7,7 @@ use crate::origin::Host;
 use crate::session::cache::CacheKey;
 use crate::session::error::{EndReason, SessionError, WhyNot};
 use crate::session::opened::{Identified, OpenedSession};
+use crate::session::store::StoreError;
 use crate::session::ticket::{COOKIE_LENGTH, Ticket};
 
 /// A record may be written while it is read; it settles at once.
@@ -104,12 +105,18 @@ impl Sessions {
         let mut why = WhyNot::Missing;
         for _ in 0..MAX_READS {
             let asked = self.clock.monotonic();
-            let Some(stored) = self.store.load(identified.store_key).await? else {
-                liveness.end();
-                if let Some(key) = liveness.cache_key() {
-                    self.cache.remove(key);
+            let stored = match self.store.load(identified.store_key).await {
+                Ok(Some(stored)) => stored,
+                Ok(None) => {
+                    liveness.end();
+                    if let Some(key) = liveness.cache_key() {
+                        self.cache.remove(key);
+                    }
+                    return Ok(Err(WhyNot::Missing));
                 }
-                return Ok(Err(WhyNot::Missing));
+                // As good as a record that was changed: its person logs in again.
+                Err(StoreError::NotASession) => return Ok(Err(WhyNot::Tampered)),
+                Err(error) => return Err(error.into()),
             };
             match self.unseal(Arc::clone(identified), &stored) {
                 // Written or ended since it was read: read again.

@@ -22,8 +22,10 @@ use crate::session::ticket::StoreKey;
 
 mod begin;
 mod confirm;
+mod dump;
 mod end;
 mod open;
+mod overwritten;
 mod renew;
 mod save;
 mod supersede;
@@ -69,6 +71,8 @@ struct TestStore {
     state: channel::Sender<StoreState>,
     /// What `load` gives instead.
     forged: Mutex<Option<StoredSession>>,
+    /// In its place lies something else.
+    overwritten: Mutex<Option<StoreKey>>,
     touches: std::sync::atomic::AtomicUsize,
     loads: std::sync::atomic::AtomicUsize,
 }
@@ -105,6 +109,9 @@ impl SessionStore for TestStore {
         Box::pin(async move {
             self.check()?;
             self.loads.fetch_add(1, Ordering::SeqCst);
+            if *self.overwritten.lock().unwrap() == Some(key) {
+                return Err(StoreError::NotASession);
+            }
             let forged = self.forged.lock().unwrap().clone();
             match forged {
                 Some(forged) => Ok(Some(forged)),
@@ -215,6 +222,7 @@ impl Scene {
             before_replace: Mutex::default(),
             state: channel::Sender::new(StoreState::GOOD),
             forged: Mutex::default(),
+            overwritten: Mutex::default(),
             touches: std::sync::atomic::AtomicUsize::default(),
             loads: std::sync::atomic::AtomicUsize::default(),
         });

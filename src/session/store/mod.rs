@@ -14,7 +14,7 @@
 //! 7. Every `replace` that wrote, every `remove` and every release of a lease is announced by `changes`, in order, to
 //!    everybody who listens, on every replica within a second. A listener that falls behind is told so. When announcements
 //!    of others may be missed, `state` says since when, and that it is over only once all that comes is heard again.
-//! 8. A failure is an error. It is never reported as an absence.
+//! 8. A failure is an error. It is never reported as an absence; neither is what somebody else has put in a session's place.
 //! 9. Nothing grows without bound: what expires is forgotten, and at its limit a store refuses what is new. It never
 //!    gives up a live session for it.
 //!
@@ -48,6 +48,9 @@ pub enum StoreError {
     /// It cannot be reached or has failed; nothing is known about the session.
     #[error("the session store is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What lies in the place of the session was not put there by a store of ours. Only that session is concerned.
+    #[error("something else lies in the place of the session")]
+    NotASession,
     /// It holds as many markers as it may.
     #[error("the session store takes no more markers")]
     Full,
@@ -197,7 +200,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Writes a new session.
     fn insert(&self, key: StoreKey, sealed: SealedSession, last_use: LastUse) -> StoreFuture<'_, Inserted>;
 
-    /// Reads a session.
+    /// Reads a session. Errors with [`StoreError::NotASession`] where something else lies in its place.
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredSession>>;
 
     /// Writes a session if its generation is still `expected`; its last use stays.

@@ -187,7 +187,12 @@ impl SessionStore for RedisStore {
     }
 
     fn load(&self, key: StoreKey) -> StoreFuture<'_, Option<StoredSession>> {
-        Box::pin(async move { Ok(self.load_one(key).await?) })
+        Box::pin(async move {
+            match self.load_one(key).await {
+                Err(RedisFailure { failure: Failure::Malformed, .. }) => Err(StoreError::NotASession),
+                loaded => Ok(loaded?),
+            }
+        })
     }
 
     fn replace(&self, key: StoreKey, expected: u64, sealed: SealedSession) -> StoreFuture<'_, Replaced> {

@@ -1,12 +1,10 @@
 //! The gateway under test, started through the same path as the program's, and a stage with everybody on it.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
 use vestibule::app::{self, Listeners, ReloadError, Reloaded, Running, World};
 use vestibule::clock::OffsetClock;
 use vestibule::config::{self, Environment};
@@ -21,6 +19,8 @@ use vestibule::telemetry::metrics::Metrics;
 use vestibule::telemetry::settings::{LogFormat, LogSettings};
 
 use super::browser::Browser;
+pub use super::captured::Captured;
+use super::failing_entropy::FailingEntropy;
 use super::failing_store::FailingStore;
 use super::provider::TestProvider;
 use super::upstream::RecordingUpstream;
@@ -35,40 +35,6 @@ pub const SHARED_KEY: &str = "keys = [{ env = \"SESSION_KEY\" }]";
 /// Carries the mark as well.
 pub const ADMIN_TOKEN: &str = "mark-admin-token-0123456789";
 pub const PUBLIC_URL: &str = "https://app.example";
-
-/// What is written, kept for looking at.
-#[derive(Clone, Debug, Default)]
-pub struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Captured {
-    pub fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// How many lines hold all of these.
-    pub fn lines_with(&self, parts: &[&str]) -> usize {
-        self.text().lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
-    }
-}
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 struct TestEnvironment;
 
@@ -208,6 +174,8 @@ pub struct Gateway {
     pub running: Option<Running>,
     /// Where sessions are kept; it fails when told to.
     pub store: Arc<FailingStore>,
+    /// Where randomness comes from; it fails when told to.
+    pub entropy: Arc<FailingEntropy>,
     access: Arc<AccessLog>,
     _logging: Option<tracing::subscriber::DefaultGuard>,
 }
@@ -318,9 +286,10 @@ impl Gateway {
         let address = listeners.public.local_address().unwrap();
         let probe_address = listeners.probe.local_address().unwrap();
         let public_url = settings.public_url.namespace();
+        let entropy = Arc::new(FailingEntropy::default());
         let world = World {
             clock: Arc::clone(&clock) as Arc<_>,
-            entropy: Arc::new(SystemEntropy),
+            entropy: Arc::clone(&entropy) as Arc<_>,
             metrics: Arc::clone(&metrics),
             access_log: Some(Arc::clone(&access)),
         };
@@ -336,6 +305,7 @@ impl Gateway {
             metrics,
             running: Some(running),
             store,
+            entropy,
             access,
             _logging: None,
         }

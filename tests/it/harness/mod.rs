@@ -9,15 +9,18 @@ pub mod asking_proxy;
 pub mod behaviour;
 pub mod browser;
 pub mod by_hand;
+pub mod captured;
 pub mod certified_provider;
 pub mod chromium;
 pub mod cookie_jar;
 pub mod counted;
 pub mod counter;
 pub mod crowd;
+pub mod failing_entropy;
 pub mod failing_store;
 pub mod fronting_proxy;
 pub mod gateway;
+pub mod heap;
 pub mod html;
 pub mod journey;
 pub mod keycloak;
@@ -44,6 +47,7 @@ pub mod spelled_out;
 pub mod step_up_stage;
 pub mod target_grammar;
 pub mod upstream;
+pub mod watched_redis;
 
 use std::time::Duration;
 

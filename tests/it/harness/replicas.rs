@@ -2,6 +2,7 @@
 //! sends requests to those that are in service.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::process::{Configured, SECRET, Serving};
 
 /// A name that is loopback's, so that plain http is allowed; nobody listens on this port.
 pub const HOST: &str = "app.localhost:18099";
-const PUBLIC_URL: &str = "http://app.localhost:18099";
+pub const PUBLIC_URL: &str = "http://app.localhost:18099";
 
 /// Which gateways the balancer sends requests to.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +138,35 @@ impl Replicas {
         self.running[index].as_ref().unwrap().public
     }
 
+    /// Where the configuration of one of them and its secrets lie.
+    pub fn folder(&self, index: usize) -> &Path {
+        self.configured[index].folder()
+    }
+
+    /// Has one of them know these keys from its next start on: the first seals. Those that are new are made.
+    pub fn set_keys(&self, index: usize, names: &[&str]) {
+        for name in names.iter().filter(|name| !self.folder(0).join(name).exists()) {
+            let key = generate_key(&SystemEntropy).unwrap();
+            self.configured.iter().for_each(|configured| drop(configured.write(name, &key)));
+        }
+        let keys: Vec<_> = names.iter().map(|name| format!("{{ file = \"{name}\" }}")).collect();
+        let text = std::fs::read_to_string(self.configured[index].path()).unwrap();
+        let (before, line) = text.split_once("keys = [").unwrap();
+        let rest = line.split_once('\n').unwrap().1;
+        let text = format!("{before}keys = [{}]\n{rest}", keys.join(", "));
+        self.configured[index].write("vestibule.toml", &text);
+    }
+
+    /// A program posts a form to one of them.
+    pub async fn post(&self, index: usize, path: &str, form: &str) -> u16 {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{form}",
+            form.len()
+        );
+        raw::ask(self.address(index), request).await.unwrap().status
+    }
+
     /// What a probe of one of them answers.
     pub async fn probe(&self, index: usize, target: &str) -> String {
         self.running[index].as_ref().unwrap().probe(target).await
@@ -159,7 +189,10 @@ impl Replicas {
     }
 
     pub async fn log_in_one(&self, number: usize, index: usize) -> Person {
-        let browser = self.browser(index);
+        self.log_in_with(&self.browser(index), number).await
+    }
+
+    pub async fn log_in_with(&self, browser: &Browser, number: usize) -> Person {
         let page = browser.log_in(&format!("{PUBLIC_URL}/"), &username(number)).await;
         assert_eq!(page.status, 200, "{}", page.text());
         let jar = browser.jar();

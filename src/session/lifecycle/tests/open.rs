@@ -315,3 +315,43 @@ async fn a_marker_goes_up_once_per_gateway_and_purpose() {
     scene.store.away.store(true, Ordering::SeqCst);
     assert!(scene.sessions.put_once(Marker::Attempt(&[2; 16]), until).await.is_err());
 }
+
+#[tokio::test]
+async fn mm_03_cookies_of_no_session_leave_nothing_behind() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    for _ in 0..1_000 {
+        let unknown = crate::session::ticket::Ticket::draw(&*scene.entropy).unwrap().encode();
+        assert_eq!(why(scene.open(&unknown).await), WhyNot::Missing);
+        // A session that is there, with a secret that is not its own.
+        let stolen = begun.cookie.chars().take(26).chain(unknown.chars().skip(26)).collect::<String>();
+        assert!(matches!(scene.open(&stolen).await, Opened::None(_)));
+    }
+    assert_eq!((scene.sessions.cache.len(), scene.sessions.live_sessions()), (1, 1));
+    assert_eq!(scene.sessions.registry.held(), [begun.session.store_key()]);
+    assert!(scene.sessions.take_passed().is_empty());
+    live(scene.open(&begun.cookie).await);
+}
+
+#[tokio::test]
+async fn mm_03_opened_sessions_take_bounded_room_and_large_ones_more_of_it() {
+    let scene = Scene::new();
+    let small = scene.begin("alice").await.session;
+    let large = Arc::new(OpenedSession {
+        identified: Arc::clone(&small.identified),
+        generation: 1,
+        content: small.content.clone(),
+        pseudonym: String::new(),
+        sealed_under: small.sealed_under,
+        edition: small.edition,
+        absolute_at: small.absolute_at,
+        size: 64 << 10,
+    });
+    for (session, most) in [(&small, 10_000), (&large, 10_000 / 9)] {
+        let cache = crate::session::cache::SessionCache::new(10_000);
+        for number in 0..20_000_u32 {
+            cache.put(cache_key(&number.to_be_bytes(), &wiki()), Arc::clone(session));
+        }
+        assert!((1..=most).contains(&cache.len()), "{} of {most}", cache.len());
+    }
+}

@@ -46,7 +46,7 @@ async fn ss_12_sessions_that_have_expired_make_room() {
 }
 
 #[tokio::test]
-async fn sweeping_forgets_everything_that_has_passed() {
+async fn mm_03_sweeping_forgets_everything_that_has_passed() {
     let (clock, store) = store(10);
     let index = IndexKey([1; 32]);
     let grant = crate::session::fixtures::grant("a").key.id();

@@ -60,6 +60,9 @@ pub enum Failure {
     /// It is reading its data from disk, its primary is away, or the cluster has no majority.
     #[error("it is not serving at the moment")]
     NotServing,
+    /// Its answer cannot be read at all.
+    #[error("its answer cannot be read")]
+    Garbled,
     /// It holds something that we have not written.
     #[error("it holds something that is not ours")]
     Malformed,
@@ -118,7 +121,7 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::AuthenticationFailed => Self::Credentials,
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Malformed,
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Garbled,
             ErrorKind::Io if error.is_timeout() => Self::TimedOut,
             ErrorKind::Io => Self::Closed,
             ErrorKind::Server(kind) => match kind {

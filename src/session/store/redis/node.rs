@@ -150,7 +150,7 @@ async fn send(link: &Link, command: &redis::Cmd, is_moving: bool) -> Result<Valu
     } else {
         command.query_async::<Value>(&mut requests).await.map(Some)
     };
-    let value = answer?.ok_or(Failure::Malformed)?;
+    let value = answer?.ok_or(Failure::Garbled)?;
     Ok(value.extract_error()?)
 }
 

@@ -10,6 +10,7 @@ use redis_server::{ClusterGroup, PORT, PRIMARY, RedisServer, SentinelGroup};
 mod conforms;
 mod faults;
 mod keys;
+mod once;
 mod takeover;
 
 #[path = "../../../../tests/it/harness/redis_server.rs"]
