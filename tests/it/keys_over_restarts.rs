@@ -63,6 +63,13 @@ async fn keys_are_changed(mut replicas: Replicas, count: usize) {
     all_get(&replicas, count, &new, Outcome::Served).await;
     // Whoever is left can be ended as ever, and those who are out can come back.
     assert_eq!(replicas.sign_out(0, &refreshed[0]).await, 303);
+    for index in 0..count {
+        // Another replica hears of it in a moment.
+        patiently("the end to be heard of", async {
+            while ask(replicas.address(index), &refreshed[0]).await == Outcome::Served {}
+        })
+        .await;
+    }
     all_get(&replicas, count, &refreshed[..1], Outcome::LoggedOut).await;
     let again = log_in(&replicas, 0..1).await;
     all_get(&replicas, count, &again, Outcome::Served).await;

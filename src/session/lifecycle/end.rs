@@ -178,10 +178,12 @@ impl Sessions {
     pub async fn list(&self) -> Result<Vec<SessionSummary>, SessionError> {
         let stored = self.store.list().await?;
         let mut listed = Vec::new();
-        for some in stored.chunks(OPENED_AT_ONCE) {
+        for (number, some) in stored.chunks(OPENED_AT_ONCE).enumerate() {
+            if number > 0 {
+                // There may be very many, and requests are waiting for this thread.
+                tokio::task::yield_now().await;
+            }
             listed.extend(some.iter().filter_map(|(key, stored)| self.summary(*key, stored)));
-            // There may be very many, and requests are waiting for this thread.
-            tokio::task::yield_now().await;
         }
         Ok(listed)
     }
