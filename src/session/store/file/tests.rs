@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod faults;
 mod ownership;
+mod sessions;
 
 const START: u64 = 1_800_000_000;
 
