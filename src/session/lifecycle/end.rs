@@ -1,9 +1,11 @@
 //! Sessions are ended, one by one or by what the provider calls them, and listed.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Sessions;
 use crate::clock::Timestamp;
@@ -12,11 +14,14 @@ use crate::session::error::{EndReason, SessionError};
 use crate::session::index::IndexName;
 use crate::session::lifetime::TOMBSTONE_LIFETIME;
 use crate::session::opened::OpenedSession;
-use crate::session::store::StoredSession;
+use crate::session::store::ListedSession;
 use crate::session::ticket::StoreKey;
 
 /// So many cards are opened without a pause: about a millisecond.
 const OPENED_AT_ONCE: usize = 256;
+
+/// So many sessions of one person are asked for or ended at once: others want to be answered meanwhile.
+const AT_ONCE: usize = 16;
 
 /// A session that has been ended.
 #[derive(Clone, Debug)]
@@ -147,7 +152,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn find(&self, key: StoreKey) -> Result<Option<SessionSummary>, SessionError> {
-        Ok(self.store.load(key).await?.and_then(|stored| self.summary(key, &stored)))
+        Ok(self.store.load(key).await?.and_then(|stored| self.summary(&stored.listed(key))))
     }
 
     /// The live sessions of one person, at all hosts.
@@ -156,12 +161,10 @@ impl Sessions {
     /// [`SessionError::Store`].
     pub async fn of_subject(&self, issuer: &str, subject: &str) -> Result<Vec<SessionSummary>, SessionError> {
         let members = self.members(IndexName::Subject { issuer, subject }).await?;
-        let loaded = try_join_all(members.iter().map(|key| self.store.load(*key))).await?;
-        let there = members.iter().zip(&loaded).filter_map(|(key, stored)| Some((*key, stored.as_ref()?)));
-        let mut found: Vec<_> = there.filter_map(|(key, stored)| self.summary(key, stored)).collect();
+        let found = stream::iter(members).map(|key| self.find(key)).buffer_unordered(AT_ONCE);
         // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
-        found.retain(|one| one.card.subject == subject);
-        Ok(found)
+        let own = found.try_filter_map(|one| ready(Ok(one.filter(|one| one.card.subject == subject))));
+        own.try_collect().await
     }
 
     /// What stands for a person in logs, for whom no session is open here.
@@ -175,10 +178,10 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn list(&self) -> Result<Vec<SessionSummary>, SessionError> {
-        let stored = self.store.list().await?;
+        let sealed = self.store.list().await?;
         let mut listed = Vec::new();
-        for some in stored.chunks(OPENED_AT_ONCE) {
-            listed.extend(some.iter().filter_map(|(key, stored)| self.summary(*key, stored)));
+        for some in sealed.chunks(OPENED_AT_ONCE) {
+            listed.extend(some.iter().filter_map(|one| self.summary(one)));
             // There may be very many, and requests are waiting for this thread.
             tokio::task::yield_now().await;
         }
@@ -187,11 +190,11 @@ impl Sessions {
 
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
     /// that was stepped up from: it ends with its successor and counts no more.
-    fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
+    fn summary(&self, listed: &ListedSession) -> Option<SessionSummary> {
         let rules = self.rules.load();
-        let card = Card::open(&rules.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
-        let absolute_expiry = stored.sealed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
-        Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
+        let card = Card::open(&rules.ring, &listed.key, &listed.card).ok().filter(|card| !card.superseded)?;
+        let absolute_expiry = listed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
+        Some(SessionSummary { store_key: listed.key, card, last_use: listed.last_use, absolute_expiry })
     }
 
     async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {

@@ -15,7 +15,8 @@ use crate::session::grant::{Grant, GrantId};
 use crate::session::settings::StoreSettings;
 use crate::session::store::memory::MemoryStore;
 use crate::session::store::{
-    IndexKey, Inserted, LeaseOwner, Replaced, SealedSession, StoreError, StoreFuture, StoreState, StoredSession,
+    IndexKey, Inserted, LeaseOwner, ListedSession, Replaced, SealedSession, StoreError, StoreFuture, StoreState,
+    StoredSession,
 };
 use crate::session::testing::{Counted, TestClock};
 use crate::session::ticket::StoreKey;
@@ -168,7 +169,7 @@ impl SessionStore for TestStore {
         self.memory.release_lease(key, grant, owner)
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         self.memory.list()
     }
 
