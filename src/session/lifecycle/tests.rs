@@ -64,9 +64,12 @@ struct TestStore {
     memory: MemoryStore,
     away: AtomicBool,
     refuses_writes: AtomicBool,
+    /// Inserts, and does not say so.
+    loses_inserts: AtomicBool,
     before_insert: Mutex<Option<Step>>,
     after_insert: Mutex<Option<Step>>,
     before_replace: Mutex<Option<Step>>,
+    before_remove: Mutex<Option<Step>>,
     state: channel::Sender<StoreState>,
     /// What `load` gives instead.
     forged: Mutex<Option<StoredSession>>,
@@ -98,7 +101,7 @@ impl SessionStore for TestStore {
             happen(&self.before_insert).await;
             let inserted = self.memory.insert(key, sealed, last_use).await;
             happen(&self.after_insert).await;
-            inserted
+            if self.loses_inserts.load(Ordering::SeqCst) { gone() } else { inserted }
         })
     }
 
@@ -134,6 +137,7 @@ impl SessionStore for TestStore {
     fn remove(&self, key: StoreKey) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             self.check()?;
+            happen(&self.before_remove).await;
             self.memory.remove(key).await
         })
     }
@@ -211,9 +215,11 @@ impl Scene {
             memory: MemoryStore::new(max_sessions, Arc::clone(&clock) as Arc<dyn Clock>),
             away: AtomicBool::default(),
             refuses_writes: AtomicBool::default(),
+            loses_inserts: AtomicBool::default(),
             before_insert: Mutex::default(),
             after_insert: Mutex::default(),
             before_replace: Mutex::default(),
+            before_remove: Mutex::default(),
             state: channel::Sender::new(StoreState::GOOD),
             forged: Mutex::default(),
             touches: std::sync::atomic::AtomicUsize::default(),
