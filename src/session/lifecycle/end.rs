@@ -18,10 +18,10 @@ use crate::session::store::ListedSession;
 use crate::session::ticket::StoreKey;
 
 /// So many cards are opened without a pause: about a millisecond.
-const OPENED_AT_ONCE: usize = 256;
+pub(super) const OPENED_AT_ONCE: usize = 256;
 
 /// So many sessions of one person are asked for or ended at once: others want to be answered meanwhile.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// A session that has been ended.
 #[derive(Clone, Debug)]
@@ -73,14 +73,29 @@ impl Sessions {
     /// # Errors
     /// As of [`Sessions::end`].
     pub async fn end_by_key(&self, key: StoreKey, reason: EndReason) -> Result<Option<EndedSession>, SessionError> {
+        self.end_if(key, reason, |_| true).await
+    }
+
+    /// Ends a session unless its card says that it is none of those that are meant. One that tells nothing is ended.
+    async fn end_if(
+        &self,
+        key: StoreKey,
+        reason: EndReason,
+        is_meant: impl Fn(&Card) -> bool + Send,
+    ) -> Result<Option<EndedSession>, SessionError> {
         let liveness = self.registry.find(&key);
         let opened = liveness.as_ref().and_then(|liveness| self.cache.find(liveness.cache_key()?));
         // Read before, told of after: a session that cannot be read is ended all the same.
         let stored = self.store.load(key).await;
+        let rules = self.rules.load_full();
+        let card = stored.as_ref().ok().and_then(Option::as_ref);
+        let card = card.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
+        if card.as_ref().is_some_and(|card| !is_meant(card)) {
+            return Ok(None);
+        }
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
-        let rules = self.rules.load_full();
-        let card = stored?.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
+        stored?;
         if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
@@ -122,6 +137,31 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        self.end_members(name, at, reason, |_| true).await
+    }
+
+    /// As [`Sessions::end_each_by_index`], of one person by what the mapping calls them: the index names sessions by the
+    /// ID token's `sub` too, which may be what it calls somebody else. Their logins under way are refused all the same.
+    ///
+    /// # Errors
+    /// As of [`Sessions::end_each_by_index`].
+    pub async fn end_each_of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        reason: EndReason,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        let name = IndexName::Subject { issuer, subject };
+        self.end_members(name, None, reason, |card| card.subject == subject).await
+    }
+
+    async fn end_members(
+        &self,
+        name: IndexName<'_>,
+        at: Option<Timestamp>,
+        reason: EndReason,
+        is_meant: impl Fn(&Card) -> bool + Copy + Send,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
         let at = at.unwrap_or_else(|| self.clock.now());
         for index in &indexes {
@@ -129,7 +169,7 @@ impl Sessions {
         }
         let mut ended = Vec::new();
         for key in self.members(name).await? {
-            ended.extend(self.end_by_key(key, reason).await.transpose());
+            ended.extend(self.end_if(key, reason, is_meant).await.transpose());
         }
         Ok(ended)
     }

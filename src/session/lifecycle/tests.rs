@@ -24,6 +24,7 @@ use crate::session::ticket::StoreKey;
 mod begin;
 mod confirm;
 mod end;
+mod end_all;
 mod open;
 mod renew;
 mod save;
