@@ -76,6 +76,9 @@ struct TestStore {
     forged: Mutex<Option<StoredSession>>,
     touches: std::sync::atomic::AtomicUsize,
     loads: std::sync::atomic::AtomicUsize,
+    /// Whether a load takes a while, and how many have gone on at once then.
+    slow_loads: AtomicBool,
+    loading: Mutex<(usize, usize)>,
 }
 
 fn gone<T>() -> Result<T, StoreError> {
@@ -90,6 +93,12 @@ async fn happen(step: &Mutex<Option<Step>>) {
 }
 
 impl TestStore {
+    fn begin_loading(&self) {
+        let (now, most) = &mut *self.loading.lock().unwrap();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if self.away.load(Ordering::SeqCst) { gone() } else { Ok(()) }
     }
@@ -110,6 +119,11 @@ impl SessionStore for TestStore {
         Box::pin(async move {
             self.check()?;
             self.loads.fetch_add(1, Ordering::SeqCst);
+            if self.slow_loads.load(Ordering::SeqCst) {
+                self.begin_loading();
+                tokio::task::yield_now().await;
+                self.loading.lock().unwrap().0 -= 1;
+            }
             let forged = self.forged.lock().unwrap().clone();
             match forged {
                 Some(forged) => Ok(Some(forged)),
@@ -225,6 +239,8 @@ impl Scene {
             forged: Mutex::default(),
             touches: std::sync::atomic::AtomicUsize::default(),
             loads: std::sync::atomic::AtomicUsize::default(),
+            slow_loads: AtomicBool::default(),
+            loading: Mutex::default(),
         });
         let sessions = Sessions::new(
             &mut settings,

@@ -118,6 +118,21 @@ async fn ending_a_person_ends_nobody_whom_the_provider_calls_by_that_name() {
 }
 
 #[tokio::test]
+async fn mm_03_the_sessions_of_one_person_are_asked_for_a_few_at_a_time() {
+    let scene = Scene::new();
+    let index = IndexName::Subject { issuer: ISSUER, subject: "alice" };
+    let index = index.under_first_key(&scene.sessions.rules.load().ring, NAMESPACE);
+    for id in 0..100 {
+        let key = StoreKey::of_bytes([id; 32]);
+        scene.store.index_add(index, key, scene.clock.now().plus(Duration::from_secs(60))).await.unwrap();
+    }
+    scene.store.slow_loads.store(true, Ordering::SeqCst);
+    assert!(scene.sessions.of_subject(ISSUER, "alice").await.unwrap().is_empty());
+    assert_eq!(*scene.store.loading.lock().unwrap(), (0, 16));
+    assert_eq!(scene.store.loads.load(Ordering::SeqCst), 100);
+}
+
+#[tokio::test]
 async fn sessions_are_listed_without_their_cookies() {
     let scene = Scene::new();
     scene.begin("alice").await;
