@@ -52,9 +52,9 @@ pub async fn report(most: usize) {
         let cold = once(&fixture::sessions(&store, &clock, 1), &host, &cookies).await;
         println!("| {step} | {} | {one} | {many} | {cold} | {} | {each} |", Spread::of(begin), memory / 1024);
     }
-    let bytes =
-        store.list().await.unwrap().first().map(|(_, stored)| (stored.sealed.record.len(), stored.sealed.card.len()));
-    let (record, card) = bytes.unwrap();
+    let key = store.list().await.unwrap().first().unwrap().key;
+    let sealed = store.load(key).await.unwrap().unwrap().sealed;
+    let (record, card) = (sealed.record.len(), sealed.card.len());
     println!("\nA sealed record has {record} bytes, a card {card}.");
 }
 

@@ -34,7 +34,8 @@ pub async fn report(name: &'static str, most: usize) {
         );
     }
     let listed = subject.store.list().await.unwrap();
-    let (_, stored) = listed.first().expect("sessions have begun");
+    let key = listed.first().expect("sessions have begun").key;
+    let stored = subject.store.load(key).await.unwrap().expect("it is listed");
     println!("\nA sealed record has {} bytes, a card {}.", stored.sealed.record.len(), stored.sealed.card.len());
 }
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::Gateway;
 use super::ending::session_end;
-use crate::session::{EndReason, EndedSession, IndexName, SessionError, StoreKey};
+use crate::session::{EndReason, EndedSession, SessionError, StoreKey};
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::labels::StoreOperation;
 use crate::telemetry::settings::LogUser;
@@ -68,16 +68,9 @@ impl Gateway {
         let outcomes = match which {
             WhichSessions::Named(keys) => Ok(self.end_each(keys, by.reason).await),
             WhichSessions::OfSubject { issuer, subject } => {
-                let name = IndexName::Subject { issuer: &issuer, subject: &subject };
-                self.sessions.end_each_by_index(name, None, by.reason).await
+                self.sessions.end_each_of_subject(&issuer, &subject, by.reason).await
             }
-            WhichSessions::All => match self.sessions.list().await {
-                Ok(listed) => {
-                    let keys = listed.into_iter().map(|summary| summary.store_key).collect();
-                    Ok(self.end_each(keys, by.reason).await)
-                }
-                Err(error) => Err(error),
-            },
+            WhichSessions::All => self.sessions.end_all(by.reason).await,
         };
         let outcomes = outcomes.inspect_err(|_| self.store_failed(StoreOperation::Index))?;
         let mut counted = EndedElsewhere::default();

@@ -30,6 +30,7 @@ use crate::origin::Host;
 mod begin;
 mod confirm;
 mod end;
+mod end_all;
 mod logout_turn;
 mod open;
 mod renew;

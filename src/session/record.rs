@@ -18,7 +18,7 @@ const VERSION: u8 = 1;
 
 /// Tokens and claims of this session do not fit into a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the session does not fit into 64 KiB")]
+#[error("the session does not fit into 64 KiB, or with its card into 96 KiB")]
 pub struct TooLarge;
 
 /// The bytes are authentic, but of a form this version does not know.

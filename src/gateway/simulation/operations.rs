@@ -8,8 +8,8 @@ use super::store::{Done, Entry};
 use super::view::View;
 use crate::clock::Timestamp;
 use crate::session::store::{
-    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore,
-    StoreFuture, StoreState, StoredSession,
+    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, ListedSession, MarkerKey, Replaced, SealedSession,
+    SessionStore, StoreFuture, StoreState, StoredSession,
 };
 use crate::session::{GrantId, StoreKey};
 
@@ -123,10 +123,10 @@ impl SessionStore for View {
         })
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         self.perform(|state, _, wall| {
             let live = state.sessions.iter().filter(|(_, entry)| wall < entry.expires);
-            Done::read(live.map(|(key, entry)| (*key, entry.stored.clone())).collect())
+            Done::read(live.map(|(key, entry)| entry.stored.listed(*key)).collect())
         })
     }
 

@@ -141,6 +141,11 @@ impl Sessions {
             }
         };
         if let Err(error) = stored.await {
+            identified.liveness.end();
+            if matches!(error, SessionError::Store(_)) {
+                // It may have been written all the same, and would count as one of this person's.
+                let _ = self.store.remove(key).await;
+            }
             self.tell_of_room(room);
             return Err(error);
         }

@@ -1,9 +1,11 @@
 //! Sessions are ended, one by one or by what the provider calls them, and listed.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Sessions;
 use crate::clock::Timestamp;
@@ -12,11 +14,14 @@ use crate::session::error::{EndReason, SessionError};
 use crate::session::index::IndexName;
 use crate::session::lifetime::TOMBSTONE_LIFETIME;
 use crate::session::opened::OpenedSession;
-use crate::session::store::{StoreError, StoredSession};
+use crate::session::store::{ListedSession, StoreError, StoredSession};
 use crate::session::ticket::StoreKey;
 
 /// So many cards are opened without a pause: about a millisecond.
-const OPENED_AT_ONCE: usize = 256;
+pub(super) const OPENED_AT_ONCE: usize = 256;
+
+/// So many sessions of one person are asked for or ended at once: others want to be answered meanwhile.
+pub(super) const AT_ONCE: usize = 16;
 
 /// A session that has been ended.
 #[derive(Clone, Debug)]
@@ -68,14 +73,29 @@ impl Sessions {
     /// # Errors
     /// As of [`Sessions::end`].
     pub async fn end_by_key(&self, key: StoreKey, reason: EndReason) -> Result<Option<EndedSession>, SessionError> {
+        self.end_if(key, reason, |_| true).await
+    }
+
+    /// Ends a session unless its card says that it is none of those that are meant. One that tells nothing is ended.
+    async fn end_if(
+        &self,
+        key: StoreKey,
+        reason: EndReason,
+        is_meant: impl Fn(&Card) -> bool + Send,
+    ) -> Result<Option<EndedSession>, SessionError> {
         let liveness = self.registry.find(&key);
         let opened = liveness.as_ref().and_then(|liveness| self.cache.find(liveness.cache_key()?));
         // Read before, told of after: a session that cannot be read is ended all the same.
         let stored = self.load_whole(key).await;
+        let rules = self.rules.load_full();
+        let card = stored.as_ref().ok().and_then(Option::as_ref);
+        let card = card.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
+        if card.as_ref().is_some_and(|card| !is_meant(card)) {
+            return Ok(None);
+        }
         let was_there = self.store.remove(key).await?;
         self.forget_key(key);
-        let rules = self.rules.load_full();
-        let card = stored?.and_then(|stored| Card::open(&rules.ring, &key, &stored.sealed.card).ok());
+        stored?;
         if let Some(predecessor) = card.as_ref().and_then(|card| card.predecessor) {
             self.end_linked(StoreKey::of_bytes(predecessor)).await?;
         }
@@ -117,6 +137,31 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        self.end_members(name, at, reason, |_| true).await
+    }
+
+    /// As [`Sessions::end_each_by_index`], of one person by what the mapping calls them: the index names sessions by the
+    /// ID token's `sub` too, which may be what it calls somebody else. Their logins under way are refused all the same.
+    ///
+    /// # Errors
+    /// As of [`Sessions::end_each_by_index`].
+    pub async fn end_each_of_subject(
+        &self,
+        issuer: &str,
+        subject: &str,
+        reason: EndReason,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
+        let name = IndexName::Subject { issuer, subject };
+        self.end_members(name, None, reason, |card| card.subject == subject).await
+    }
+
+    async fn end_members(
+        &self,
+        name: IndexName<'_>,
+        at: Option<Timestamp>,
+        reason: EndReason,
+        is_meant: impl Fn(&Card) -> bool + Copy + Send,
+    ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
         // As the provider says, even if its clock is ahead of ours: that of another replica may be, too.
         let at = at.unwrap_or_else(|| self.clock.now());
@@ -125,7 +170,7 @@ impl Sessions {
         }
         let mut ended = Vec::new();
         for key in self.members(name).await? {
-            ended.extend(self.end_by_key(key, reason).await.transpose());
+            ended.extend(self.end_if(key, reason, is_meant).await.transpose());
         }
         Ok(ended)
     }
@@ -148,7 +193,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn find(&self, key: StoreKey) -> Result<Option<SessionSummary>, SessionError> {
-        Ok(self.load_whole(key).await?.and_then(|stored| self.summary(key, &stored)))
+        Ok(self.load_whole(key).await?.and_then(|stored| self.summary(&stored.listed(key))))
     }
 
     /// The live sessions of one person, at all hosts.
@@ -157,12 +202,10 @@ impl Sessions {
     /// [`SessionError::Store`].
     pub async fn of_subject(&self, issuer: &str, subject: &str) -> Result<Vec<SessionSummary>, SessionError> {
         let members = self.members(IndexName::Subject { issuer, subject }).await?;
-        let loaded = try_join_all(members.iter().map(|key| self.load_whole(*key))).await?;
-        let there = members.iter().zip(&loaded).filter_map(|(key, stored)| Some((*key, stored.as_ref()?)));
-        let mut found: Vec<_> = there.filter_map(|(key, stored)| self.summary(key, stored)).collect();
+        let found = stream::iter(members).map(|key| self.find(key)).buffer_unordered(AT_ONCE);
         // The index names sessions by the ID token's `sub` too, which may be what the mapping calls somebody else.
-        found.retain(|one| one.card.subject == subject);
-        Ok(found)
+        let own = found.try_filter_map(|one| ready(Ok(one.filter(|one| one.card.subject == subject))));
+        own.try_collect().await
     }
 
     /// What stands for a person in logs, for whom no session is open here.
@@ -176,25 +219,25 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub async fn list(&self) -> Result<Vec<SessionSummary>, SessionError> {
-        let stored = self.store.list().await?;
+        let sealed = self.store.list().await?;
         let mut listed = Vec::new();
-        for (number, some) in stored.chunks(OPENED_AT_ONCE).enumerate() {
+        for (number, some) in sealed.chunks(OPENED_AT_ONCE).enumerate() {
             if number > 0 {
                 // There may be very many, and requests are waiting for this thread.
                 tokio::task::yield_now().await;
             }
-            listed.extend(some.iter().filter_map(|(key, stored)| self.summary(*key, stored)));
+            listed.extend(some.iter().filter_map(|one| self.summary(one)));
         }
         Ok(listed)
     }
 
     /// `None` when the card does not open: its key has been removed, and the session is dead with it. Neither for one
     /// that was stepped up from: it ends with its successor and counts no more.
-    fn summary(&self, key: StoreKey, stored: &StoredSession) -> Option<SessionSummary> {
+    fn summary(&self, listed: &ListedSession) -> Option<SessionSummary> {
         let rules = self.rules.load();
-        let card = Card::open(&rules.ring, &key, &stored.sealed.card).ok().filter(|card| !card.superseded)?;
-        let absolute_expiry = stored.sealed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
-        Some(SessionSummary { store_key: key, card, last_use: stored.last_use, absolute_expiry })
+        let card = Card::open(&rules.ring, &listed.key, &listed.card).ok().filter(|card| !card.superseded)?;
+        let absolute_expiry = listed.absolute_expiry.min(card.created_at().plus(rules.lifetime));
+        Some(SessionSummary { store_key: listed.key, card, last_use: listed.last_use, absolute_expiry })
     }
 
     /// What a store holds of a session. `None` too where something else lies in its place: that is nobody's session, and

@@ -11,10 +11,10 @@ use crate::session::error::{EndReason, SessionError, WhyNot};
 use crate::session::key_ring::Kid;
 use crate::session::lifetime::Verdict;
 use crate::session::opened::{Identified, OpenedSession};
-use crate::session::record;
+use crate::session::record::{self, TooLarge};
 use crate::session::rules::SessionRules;
 use crate::session::sealed_box::Rejected;
-use crate::session::store::{SealedSession, StoredSession};
+use crate::session::store::{LONGEST_SESSION, SealedSession, StoredSession};
 use crate::session::ticket::{StoreKey, Ticket};
 
 impl Sessions {
@@ -30,6 +30,10 @@ impl Sessions {
         let place = identified.place(&self.namespace);
         let record = envelope::seal(place, &rules.ring, identified.ticket.secret(), record, &*self.entropy)?;
         let card = Card::of(content, &identified.host).seal(&rules.ring, &identified.store_key, &*self.entropy)?;
+        // A long name stands in both. A store that all replicas share gives out nothing that is longer.
+        if record.len() + card.len() > LONGEST_SESSION {
+            return Err(TooLarge.into());
+        }
         Ok(SealedSession { record: record.into(), card: card.into(), generation, absolute_expiry })
     }
 

@@ -15,7 +15,8 @@ use crate::session::grant::{Grant, GrantId};
 use crate::session::settings::StoreSettings;
 use crate::session::store::memory::MemoryStore;
 use crate::session::store::{
-    IndexKey, Inserted, LeaseOwner, Replaced, SealedSession, StoreError, StoreFuture, StoreState, StoredSession,
+    IndexKey, Inserted, LeaseOwner, ListedSession, Replaced, SealedSession, StoreError, StoreFuture, StoreState,
+    StoredSession,
 };
 use crate::session::testing::{Counted, TestClock};
 use crate::session::ticket::StoreKey;
@@ -24,6 +25,7 @@ mod begin;
 mod confirm;
 mod dump;
 mod end;
+mod end_all;
 mod open;
 mod overwritten;
 mod renew;
@@ -65,9 +67,12 @@ struct TestStore {
     memory: MemoryStore,
     away: AtomicBool,
     refuses_writes: AtomicBool,
+    /// Inserts, and does not say so.
+    loses_inserts: AtomicBool,
     before_insert: Mutex<Option<Step>>,
     after_insert: Mutex<Option<Step>>,
     before_replace: Mutex<Option<Step>>,
+    before_remove: Mutex<Option<Step>>,
     state: channel::Sender<StoreState>,
     /// What `load` gives instead.
     forged: Mutex<Option<StoredSession>>,
@@ -75,6 +80,9 @@ struct TestStore {
     overwritten: Mutex<Option<StoreKey>>,
     touches: std::sync::atomic::AtomicUsize,
     loads: std::sync::atomic::AtomicUsize,
+    /// Whether a load takes a while, and how many have gone on at once then.
+    slow_loads: AtomicBool,
+    loading: Mutex<(usize, usize)>,
 }
 
 fn gone<T>() -> Result<T, StoreError> {
@@ -89,6 +97,12 @@ async fn happen(step: &Mutex<Option<Step>>) {
 }
 
 impl TestStore {
+    fn begin_loading(&self) {
+        let (now, most) = &mut *self.loading.lock().unwrap();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if self.away.load(Ordering::SeqCst) { gone() } else { Ok(()) }
     }
@@ -101,7 +115,7 @@ impl SessionStore for TestStore {
             happen(&self.before_insert).await;
             let inserted = self.memory.insert(key, sealed, last_use).await;
             happen(&self.after_insert).await;
-            inserted
+            if self.loses_inserts.load(Ordering::SeqCst) { gone() } else { inserted }
         })
     }
 
@@ -111,6 +125,11 @@ impl SessionStore for TestStore {
             self.loads.fetch_add(1, Ordering::SeqCst);
             if *self.overwritten.lock().unwrap() == Some(key) {
                 return Err(StoreError::NotASession);
+            }
+            if self.slow_loads.load(Ordering::SeqCst) {
+                self.begin_loading();
+                tokio::task::yield_now().await;
+                self.loading.lock().unwrap().0 -= 1;
             }
             let forged = self.forged.lock().unwrap().clone();
             match forged {
@@ -140,6 +159,7 @@ impl SessionStore for TestStore {
     fn remove(&self, key: StoreKey) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             self.check()?;
+            happen(&self.before_remove).await;
             self.memory.remove(key).await
         })
     }
@@ -175,7 +195,7 @@ impl SessionStore for TestStore {
         self.memory.release_lease(key, grant, owner)
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         self.memory.list()
     }
 
@@ -217,14 +237,18 @@ impl Scene {
             memory: MemoryStore::new(max_sessions, Arc::clone(&clock) as Arc<dyn Clock>),
             away: AtomicBool::default(),
             refuses_writes: AtomicBool::default(),
+            loses_inserts: AtomicBool::default(),
             before_insert: Mutex::default(),
             after_insert: Mutex::default(),
             before_replace: Mutex::default(),
+            before_remove: Mutex::default(),
             state: channel::Sender::new(StoreState::GOOD),
             forged: Mutex::default(),
             overwritten: Mutex::default(),
             touches: std::sync::atomic::AtomicUsize::default(),
             loads: std::sync::atomic::AtomicUsize::default(),
+            slow_loads: AtomicBool::default(),
+            loading: Mutex::default(),
         });
         let sessions = Sessions::new(
             &mut settings,

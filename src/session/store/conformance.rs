@@ -129,7 +129,7 @@ async fn a_replacement_may_end_sooner(store: &dyn SessionStore, time: &dyn Time)
     time.pass(1);
     assert_eq!(store.load(key(20)).await.unwrap(), None);
     assert!(!store.touch(key(20), used(time.clock(), 3_600)).await.unwrap());
-    assert!(store.list().await.unwrap().iter().all(|(listed, _)| *listed != key(20)));
+    assert!(store.list().await.unwrap().iter().all(|listed| listed.key != key(20)));
 }
 
 async fn absolute_expiry_ends(store: &dyn SessionStore, time: &dyn Time) {
@@ -215,9 +215,11 @@ async fn list_holds_the_living(store: &dyn SessionStore, time: &dyn Time) {
     store.insert(key(16), sealed(1, time.clock(), 36_000), used(time.clock(), 3_600)).await.unwrap();
     store.insert(key(17), sealed(1, time.clock(), 10), used(time.clock(), 3_600)).await.unwrap();
     time.pass(10);
-    let listed: Vec<_> = store.list().await.unwrap().into_iter().map(|(key, _)| key).collect();
-    assert!(listed.contains(&key(16)) && !listed.contains(&key(17)));
+    let listed = store.list().await.unwrap();
+    let stored = store.load(key(16)).await.unwrap().unwrap();
+    assert_eq!(listed.iter().find(|one| one.key == key(16)), Some(&stored.listed(key(16))));
+    assert!(listed.iter().all(|one| one.key != key(17)));
     store.remove(key(16)).await.unwrap();
     store.sweep().await.unwrap();
-    assert!(store.list().await.unwrap().iter().all(|(listed, _)| *listed != key(16)));
+    assert!(store.list().await.unwrap().iter().all(|listed| listed.key != key(16)));
 }

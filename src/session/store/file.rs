@@ -29,8 +29,8 @@ use self::steady::Now;
 use self::writer::{Job, Writer};
 use super::expiring::{Expiring, Moment};
 use super::{
-    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore,
-    StoreError, StoreFuture, StoreState, StoredSession,
+    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, ListedSession, MarkerKey, Replaced, SealedSession,
+    SessionStore, StoreError, StoreFuture, StoreState, StoredSession,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::session::grant::GrantId;
@@ -247,7 +247,7 @@ impl SessionStore for FileStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         // It takes as long as there are sessions.
         Box::pin(self.read(reading::list))
     }

@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 
 use super::expiring::{Deadline, Expiring, Moment};
 use super::{
-    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore,
-    StoreError, StoreFuture, StoredSession,
+    Change, ChangeKind, INDEX_GRACE, IndexKey, Inserted, LastUse, LeaseOwner, ListedSession, MarkerKey, Replaced,
+    SealedSession, SessionStore, StoreError, StoreFuture, StoredSession,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::session::grant::GrantId;
@@ -28,9 +28,6 @@ const MAX_MARKERS: usize = 1 << 20;
 
 /// How many changes a listener may be behind before it is told that it has missed some.
 const CHANGES_KEPT: usize = 1024;
-
-/// Between naming a session in an index and writing its record a login takes no longer than this.
-const INDEX_GRACE: Duration = Duration::from_secs(60);
 
 struct Entry {
     stored: StoredSession,
@@ -298,13 +295,13 @@ impl SessionStore for MemoryStore {
         answer(())
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         let now = self.now();
         let mut listed = Vec::with_capacity(self.live_sessions());
         for shard in &self.shards {
             let shard = lock(shard);
             let live = shard.sessions.iter().filter(|(_, entry)| !entry.deadline.has_passed(now));
-            listed.extend(live.map(|(key, entry)| (*key, entry.stored.clone())));
+            listed.extend(live.map(|(key, entry)| entry.stored.listed(*key)));
         }
         answer(listed)
     }

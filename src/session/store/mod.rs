@@ -39,6 +39,12 @@ pub mod file;
 pub mod memory;
 pub mod redis;
 
+/// Between naming a session in an index and writing its record a login takes no longer than this.
+const INDEX_GRACE: Duration = Duration::from_secs(60);
+
+/// Record and card are at most this long together.
+pub(super) const LONGEST_SESSION: usize = 96 << 10;
+
 /// The answer of a store, some time later.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -93,6 +99,33 @@ pub struct LastUse {
 pub struct StoredSession {
     /// The sealed bytes.
     pub sealed: SealedSession,
+    /// The last use that was written down.
+    pub last_use: Timestamp,
+}
+
+impl StoredSession {
+    /// What a list tells of it.
+    #[must_use]
+    pub fn listed(&self, key: StoreKey) -> ListedSession {
+        let Self { sealed, last_use } = self;
+        ListedSession {
+            key,
+            card: Arc::clone(&sealed.card),
+            absolute_expiry: sealed.absolute_expiry,
+            last_use: *last_use,
+        }
+    }
+}
+
+/// What a list tells of a session: all but its record, which is long and opens with the cookie alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedSession {
+    /// Its name.
+    pub key: StoreKey,
+    /// The card, sealed under the key ring.
+    pub card: Arc<[u8]>,
+    /// Ends the session, whatever its use.
+    pub absolute_expiry: Timestamp,
     /// The last use that was written down.
     pub last_use: Timestamp,
 }
@@ -236,7 +269,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn release_lease(&self, key: StoreKey, grant: GrantId, owner: LeaseOwner) -> StoreFuture<'_, ()>;
 
     /// All live sessions, in no order.
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>>;
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>>;
 
     /// What happens to sessions from now on, on every replica.
     fn changes(&self) -> broadcast::Receiver<Change>;

@@ -24,8 +24,8 @@ use self::request::Request;
 use self::servers::Servers;
 use self::subscriber::Subscriber;
 use super::{
-    Change, ChangeKind, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore,
-    StoreError, StoreFuture, StoreState, StoredSession,
+    Change, ChangeKind, INDEX_GRACE, IndexKey, Inserted, LastUse, LeaseOwner, ListedSession, MarkerKey, Replaced,
+    SealedSession, SessionStore, StoreError, StoreFuture, StoreState, StoredSession,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::session::grant::GrantId;
@@ -55,9 +55,6 @@ pub use failure::{Failure, RedisFailure, RedisStoreError};
 
 /// How many changes a listener may be behind before it is told that it has missed some.
 const CHANGES_KEPT: usize = 1024;
-
-/// Between naming a session in an index and writing its record a login takes no longer than this.
-const INDEX_GRACE: Duration = Duration::from_secs(60);
 
 /// Each time an index has grown by so many members, those that are gone are taken off it.
 const PRUNE_EVERY: i64 = 32;
@@ -312,16 +309,15 @@ impl SessionStore for RedisStore {
         })
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         Box::pin(async move {
             let mut sessions = Vec::new();
             for shard in 0..SHARDS {
-                let mut loads = stream::iter(self.listed(shard).await?)
-                    .map(|key| async move { (key, self.load_one(key).await) })
-                    .buffer_unordered(AT_ONCE);
-                while let Some((key, loaded)) = loads.next().await {
+                let mut loads =
+                    stream::iter(self.listed(shard).await?).map(|key| self.card_of(key)).buffer_unordered(AT_ONCE);
+                while let Some(loaded) = loads.next().await {
                     match loaded {
-                        Ok(stored) => sessions.extend(stored.map(|stored| (key, stored))),
+                        Ok(listed) => sessions.extend(listed),
                         // One that somebody has written over must not hide the others.
                         Err(RedisFailure { failure: Failure::Malformed, .. }) => {}
                         Err(failure) => return Err(failure.into()),

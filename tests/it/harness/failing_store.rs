@@ -7,8 +7,8 @@ use tokio::sync::{broadcast, watch};
 use vestibule::clock::{Clock, Timestamp};
 use vestibule::session::store::memory::MemoryStore;
 use vestibule::session::store::{
-    Change, IndexKey, Inserted, LastUse, LeaseOwner, MarkerKey, Replaced, SealedSession, SessionStore, StoreError,
-    StoreFuture, StoreState, StoredSession,
+    Change, IndexKey, Inserted, LastUse, LeaseOwner, ListedSession, MarkerKey, Replaced, SealedSession, SessionStore,
+    StoreError, StoreFuture, StoreState, StoredSession,
 };
 use vestibule::session::{GrantId, StoreKey};
 
@@ -97,7 +97,7 @@ impl SessionStore for FailingStore {
         self.or_fail("release_lease", || self.inner.release_lease(key, grant, owner))
     }
 
-    fn list(&self) -> StoreFuture<'_, Vec<(StoreKey, StoredSession)>> {
+    fn list(&self) -> StoreFuture<'_, Vec<ListedSession>> {
         self.or_fail("list", || self.inner.list())
     }
 

@@ -2,6 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
+use crate::claims::Identity;
 use crate::session::index::IndexName;
 use crate::session::store::file::FileStore;
 
@@ -175,6 +176,17 @@ async fn ss_02_a_store_that_is_away_begins_nothing() {
 }
 
 #[tokio::test]
+async fn ss_07_a_login_whose_write_was_not_answered_leaves_no_session_that_nobody_has() {
+    let scene = Scene::new();
+    scene.store.loses_inserts.store(true, Ordering::SeqCst);
+    assert!(matches!(scene.sessions.begin(scene.login("alice")).await, Err(SessionError::Store(_))));
+    assert_eq!(scene.sessions.live_sessions(), 0);
+    scene.store.loses_inserts.store(false, Ordering::SeqCst);
+    scene.begin("alice").await;
+    assert_eq!(scene.sessions.of_subject("https://id.example.com", "alice").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn cr_10_without_randomness_nothing_begins() {
     let scene = Scene::new();
     let sessions = Sessions::new(
@@ -194,6 +206,10 @@ async fn cr_10_without_randomness_nothing_begins() {
 async fn what_does_not_fit_into_a_record_begins_nothing() {
     let scene = Scene::new();
     let large = NewSession { acr: Some("a".repeat(64 << 10)), ..scene.login("alice") };
+    assert!(matches!(scene.sessions.begin(large).await, Err(SessionError::TooLarge(_))));
+    // It fits, but stands in the card as well.
+    let identity = Identity { username: Some("a".repeat(60 << 10)), ..identity("alice") };
+    let large = NewSession { identity, ..scene.login("alice") };
     assert!(matches!(scene.sessions.begin(large).await, Err(SessionError::TooLarge(_))));
     assert_eq!(scene.sessions.live_sessions(), 0);
 }

@@ -27,7 +27,11 @@ async fn stolen(scene: &Scene) -> (Vec<(StoreKey, StoredSession)>, Vec<String>) 
     let carol = scene.begin("carol").await;
     scene.sessions.note_upstream(&carol.session, "tools").await.unwrap().unwrap();
     cookies.extend([bob.cookie, carol.cookie]);
-    (scene.store.memory.list().await.unwrap(), cookies)
+    let mut dump = Vec::new();
+    for listed in scene.store.memory.list().await.unwrap() {
+        dump.push((listed.key, scene.store.memory.load(listed.key).await.unwrap().unwrap()));
+    }
+    (dump, cookies)
 }
 
 /// All that is 32 bytes long and known without a cookie: every key and what it hashes, and every piece of what is stored.

@@ -99,6 +99,40 @@ async fn sessions_begun_under_an_older_key_are_found_by_index_and_listed() {
 }
 
 #[tokio::test]
+async fn ending_a_person_ends_nobody_whom_the_provider_calls_by_that_name() {
+    let scene = Scene::new();
+    let alice = scene.sessions.begin(NewSession { sub: "s-1".into(), ..scene.login("alice") }).await.unwrap();
+    let other = scene.begin("s-1").await;
+    let ended = scene.sessions.end_each_of_subject(ISSUER, "s-1", EndReason::Revoked).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].as_ref().unwrap().store_key, other.session.store_key());
+    live(scene.open(&alice.cookie).await);
+    assert!(matches!(scene.sessions.begin(scene.login("s-1")).await, Err(SessionError::EndedMeanwhile)));
+    // Of whom nothing can be told, it may be them.
+    let begun = scene.begin("bob").await;
+    let rotated = scene.other(settings(&[2]), NAMESPACE, clients());
+    let index =
+        IndexName::Subject { issuer: ISSUER, subject: "bob" }.under_first_key(&rotated.rules.load().ring, NAMESPACE);
+    scene.store.index_add(index, begun.session.store_key(), begun.session.content.absolute_expiry).await.unwrap();
+    assert_eq!(rotated.end_each_of_subject(ISSUER, "bob", EndReason::Revoked).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn mm_03_the_sessions_of_one_person_are_asked_for_a_few_at_a_time() {
+    let scene = Scene::new();
+    let index = IndexName::Subject { issuer: ISSUER, subject: "alice" };
+    let index = index.under_first_key(&scene.sessions.rules.load().ring, NAMESPACE);
+    for id in 0..100 {
+        let key = StoreKey::of_bytes([id; 32]);
+        scene.store.index_add(index, key, scene.clock.now().plus(Duration::from_secs(60))).await.unwrap();
+    }
+    scene.store.slow_loads.store(true, Ordering::SeqCst);
+    assert!(scene.sessions.of_subject(ISSUER, "alice").await.unwrap().is_empty());
+    assert_eq!(*scene.store.loading.lock().unwrap(), (0, 16));
+    assert_eq!(scene.store.loads.load(Ordering::SeqCst), 100);
+}
+
+#[tokio::test]
 async fn sessions_are_listed_without_their_cookies() {
     let scene = Scene::new();
     scene.begin("alice").await;

@@ -108,6 +108,11 @@ impl Core {
         self.state.send_if_modified(|state| std::mem::replace(&mut state.available, available) != available);
     }
 
+    /// Some changes may have happened that were not announced.
+    pub(super) fn note_gap(&self) {
+        self.state.send_modify(|state| state.gaps += 1);
+    }
+
     pub(super) fn state(&self) -> watch::Receiver<StoreState> {
         self.state.subscribe()
     }

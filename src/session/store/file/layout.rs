@@ -154,11 +154,17 @@ impl SessionRecord {
     }
 }
 
-/// The whole session that some bytes hold.
-pub(super) fn read_session(bytes: &[u8]) -> Result<(SessionRecord, StoredSession), Unreadable> {
+/// The head, the record and the card that some bytes hold.
+pub(super) fn read_parts(bytes: &[u8]) -> Result<(SessionRecord, &[u8], &[u8]), Unreadable> {
     let (head, rest) = SessionRecord::read(bytes)?;
     let length = usize::try_from(head.record_length).map_err(|_| Unreadable)?;
     let (record, card) = rest.split_at_checked(length).ok_or(Unreadable)?;
+    Ok((head, record, card))
+}
+
+/// The whole session that some bytes hold.
+pub(super) fn read_session(bytes: &[u8]) -> Result<(SessionRecord, StoredSession), Unreadable> {
+    let (head, record, card) = read_parts(bytes)?;
     let sealed = SealedSession {
         record: record.into(),
         card: card.into(),

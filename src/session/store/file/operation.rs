@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::super::{IndexKey, Inserted, LastUse, MarkerKey, Replaced, SealedSession, StoreError};
+use super::super::{INDEX_GRACE, IndexKey, Inserted, LastUse, MarkerKey, Replaced, SealedSession, StoreError};
 use super::layout::{Due, SessionRecord, Tables, Unreadable};
 use super::steady::Now;
 use super::sweep;
@@ -118,7 +118,7 @@ pub(super) fn index_add(
 ) -> Result<(), Setback> {
     let (name, deadline) = (member_name(index, member.as_bytes()), now.until(expires));
     tables.members.insert(&name, deadline)?;
-    tables.look_again(Due::Member(name), deadline)?;
+    tables.look_again(Due::Member(name), deadline.min(now.after(INDEX_GRACE)))?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use redb::{ReadTransaction, ReadableTable};
 
-use super::super::{IndexKey, StoredSession};
-use super::layout::{INDEX_TOMBSTONES, MEMBERS, SESSIONS, read_session};
+use super::super::{IndexKey, ListedSession, StoredSession};
+use super::layout::{INDEX_TOMBSTONES, MEMBERS, SESSIONS, read_parts, read_session};
 use super::operation::{Setback, member_name};
 use super::steady::Now;
 use crate::clock::Timestamp;
@@ -15,13 +15,20 @@ pub(super) fn load(file: &ReadTransaction, now: Now, key: &StoreKey) -> Result<O
     Ok((!now.is_past(head.expires)).then_some(stored))
 }
 
-pub(super) fn list(file: &ReadTransaction, now: Now) -> Result<Vec<(StoreKey, StoredSession)>, Setback> {
+/// What cannot be read must not hide the others, and is nobody's session.
+pub(super) fn list(file: &ReadTransaction, now: Now) -> Result<Vec<ListedSession>, Setback> {
     let mut listed = Vec::new();
     for entry in file.open_table(SESSIONS)?.iter()? {
         let (key, bytes) = entry?;
-        let (head, stored) = read_session(bytes.value()).map_err(Setback::unreadable)?;
-        if !now.is_past(head.expires) {
-            listed.push((StoreKey::of_bytes(*key.value()), stored));
+        if let Ok((head, _, card)) = read_parts(bytes.value())
+            && !now.is_past(head.expires)
+        {
+            listed.push(ListedSession {
+                key: StoreKey::of_bytes(*key.value()),
+                card: card.into(),
+                absolute_expiry: head.absolute_expiry(),
+                last_use: Timestamp::from_seconds(head.last_use),
+            });
         }
     }
     Ok(listed)

@@ -38,7 +38,7 @@ fn look(tables: &mut Tables<'_>, now: Now, due: Due) -> Result<(), StorageError>
             .map(|bytes| SessionRecord::read(bytes.value()).map_or(0, |(head, _)| head.expires)),
         Due::Tombstone(name) => tables.tombstones.get(name)?.map(|entry| entry.value()),
         Due::Marker(name) => tables.markers.get(name)?.map(|entry| entry.value()),
-        Due::Member(name) => tables.members.get(name)?.map(|entry| entry.value()),
+        Due::Member(name) => deadline_of_member(tables, name)?,
         Due::IndexTombstone(name) => tables.index_tombstones.get(name)?.map(|entry| entry.value().1),
     };
     match (deadline, &due) {
@@ -51,4 +51,12 @@ fn look(tables: &mut Tables<'_>, now: Now, due: Due) -> Result<(), StorageError>
         (_, Due::IndexTombstone(name)) => drop(tables.index_tombstones.remove(name)?),
     }
     Ok(())
+}
+
+/// A member goes with its session. It is not looked at before that can no longer be on its way.
+fn deadline_of_member(tables: &Tables<'_>, name: &[u8; 64]) -> Result<Option<u64>, StorageError> {
+    let Some(deadline) = tables.members.get(name)?.map(|entry| entry.value()) else { return Ok(None) };
+    let session = name.last_chunk().map(|key| tables.sessions.get(key)).transpose()?.flatten();
+    let expires = session.map_or(0, |bytes| SessionRecord::read(bytes.value()).map_or(0, |(head, _)| head.expires));
+    Ok(Some(deadline.min(expires)))
 }

@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod faults;
 mod ownership;
+mod sessions;
 
 const START: u64 = 1_800_000_000;
 
@@ -217,6 +218,39 @@ fn a_session_in_use_is_put_off_and_everything_else_is_forgotten() {
 }
 
 #[test]
+fn mm_03_an_index_lets_go_of_sessions_that_are_gone_but_not_of_those_on_their_way() {
+    let (clock, (_above, directory)) = (clock(), place());
+    let mut store = by_hand(&directory, &clock);
+    let (index, new, first) = (IndexKey([1; 32]), sealed(1, &clock, 36_000), used(&clock, 3_600));
+    store.turn(move |tables, now| {
+        for id in 0..3 {
+            operation::index_add(tables, now, &index, &key(id), new.absolute_expiry)?;
+        }
+        operation::insert(tables, now, &key(1), &new, first)?;
+        operation::insert(tables, now, &key(2), &new, first)?;
+        operation::remove(tables, now, &key(2))
+    });
+    let members = |store: &mut ByHand| {
+        store.writer.turn(Vec::new());
+        let mut members = store.core.read(|file, now| reading::index_members(file, now, &index)).unwrap();
+        members.sort();
+        members
+    };
+    clock.pass(59);
+    assert_eq!(members(&mut store).len(), 3);
+    clock.pass(1);
+    assert_eq!(members(&mut store), [key(1)]);
+    // In use it stays, and goes with its session.
+    clock.pass(3_000);
+    let second = used(&clock, 3_600);
+    store.turn(move |tables, now| operation::touch(tables, now, &key(1), second));
+    clock.pass(3_599);
+    assert_eq!(members(&mut store), [key(1)]);
+    clock.pass(1);
+    assert_eq!(members(&mut store), []);
+}
+
+#[test]
 fn mm_03_markers_are_bounded_and_the_bound_refuses() {
     let (clock, (_above, directory)) = (clock(), place());
     let mut store = by_hand(&directory, &clock);
@@ -254,6 +288,7 @@ async fn one_entry_that_cannot_be_read_is_the_trouble_of_its_session_alone() {
     assert!(matches!(store.touch(key(1), used(&clock, 60)).await, Err(StoreError::Unavailable(_))));
     assert_eq!(*store.state().borrow(), StoreState::GOOD);
     store.insert(key(2), sealed(1, &clock, 36_000), used(&clock, 3_600)).await.unwrap();
+    assert_eq!(store.list().await.unwrap().into_iter().map(|one| one.key).collect::<Vec<_>>(), [key(2)]);
     store.remove(key(1)).await.unwrap();
     assert_eq!(store.load(key(1)).await.unwrap(), None);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redb::{Durability, ReadableTableMetadata};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::super::{Change, StoreError};
+use super::super::{Change, ChangeKind, StoreError};
 use super::core::Core;
 use super::database::Opening;
 use super::directory::Directory;
@@ -90,6 +90,8 @@ pub(super) struct Writer {
     noted: (u64, u64),
     /// The last step of sweeping has left something to do.
     behind: bool,
+    /// Nobody was told of some changes, which may be on the disk or not.
+    untold: bool,
 }
 
 /// What one turn of the writer has done.
@@ -116,7 +118,8 @@ struct Committed {
 
 impl Writer {
     pub(super) const fn new(core: Arc<Core>, directory: Directory, opening: Opening) -> Self {
-        Self { core, directory, opening, trouble: None, lazy_since: None, noted: (0, 0), behind: false }
+        let (noted, behind, untold) = ((0, 0), false, false);
+        Self { core, directory, opening, trouble: None, lazy_since: None, noted, behind, untold }
     }
 
     /// Writes until nobody can ask for anything any more, then closes the file.
@@ -169,10 +172,15 @@ impl Writer {
             Ok(Err(error)) => (Turn::default(), Some(error.to_string())),
             Err(_) => (Turn::default(), Some("a panic".to_owned())),
         };
-        // Also after a failure: nobody knows then what has reached the disk, and whoever hears of it reads again.
         for change in outcome.changes {
-            // Nobody listening is fine.
-            let _ = self.core.changes.send(change);
+            if failure.is_none() || change.kind == ChangeKind::Removed {
+                // An end also after a failure: nobody knows then whether it has reached the disk, and whoever hears of it
+                // reads again. Nobody listening is fine.
+                let _ = self.core.changes.send(change);
+            } else {
+                // Told of, a record that was not written would be waited for by everybody.
+                self.untold = true;
+            }
         }
         match failure {
             None => outcome.replies.into_iter().for_each(|reply| reply()),
@@ -237,11 +245,15 @@ impl Writer {
         self.trouble = Some(Trouble { until: self.core.clock.monotonic().saturating_add(pause), pause, is_open });
     }
 
-    fn reopen(&self) -> bool {
+    fn reopen(&mut self) -> bool {
         match self.core.slot.reopen(&self.opening, &self.directory) {
             Ok(()) => {
                 // What failed meanwhile failed of the same.
                 self.core.take_failed_read();
+                if std::mem::take(&mut self.untold) {
+                    // Only from here on is what is read what is on the disk.
+                    self.core.note_gap();
+                }
                 true
             }
             Err(error) => {
@@ -257,10 +269,10 @@ impl Writer {
             self.pause(false);
         }
         let now = self.core.clock.monotonic();
-        match &self.trouble {
+        match self.trouble.as_ref().map(|trouble| (trouble.until, trouble.is_open)) {
             None => true,
-            Some(trouble) if now < trouble.until => false,
-            Some(trouble) if trouble.is_open || self.reopen() => true,
+            Some((until, _)) if now < until => false,
+            Some((_, is_open)) if is_open || self.reopen() => true,
             Some(_) => {
                 self.pause(false);
                 false

@@ -7,13 +7,19 @@ use futures_util::{StreamExt, stream};
 use super::failure::RedisFailure;
 use super::request::Request;
 use super::{AT_ONCE, RedisStore, names, reply, scripts};
-use crate::session::store::{IndexKey, StoredSession};
+use crate::session::store::{IndexKey, ListedSession, StoredSession};
 use crate::session::ticket::StoreKey;
 
 impl RedisStore {
     pub(super) async fn load_one(&self, key: StoreKey) -> Result<Option<StoredSession>, RedisFailure> {
         let request = Request::script(&scripts::LOAD, [names::session(&key)]).arg(scripts::LONGEST).repeatable();
         self.ask_for(request, reply::session).await
+    }
+
+    /// What a list tells of a session, without its record.
+    pub(super) async fn card_of(&self, key: StoreKey) -> Result<Option<ListedSession>, RedisFailure> {
+        let request = Request::script(&scripts::CARD, [names::session(&key)]).arg(scripts::LONGEST).repeatable();
+        self.ask_for(request, |answer| reply::listed(key, answer)).await
     }
 
     /// Takes members whose session is gone off an index.

@@ -8,7 +8,7 @@ use redis::Value;
 use super::failure::Failure;
 use super::scripts::LONGEST;
 use crate::clock::Timestamp;
-use crate::session::store::{SealedSession, StoredSession};
+use crate::session::store::{ListedSession, SealedSession, StoredSession};
 use crate::session::ticket::StoreKey;
 
 /// A number that a script has returned.
@@ -47,6 +47,22 @@ pub(super) fn session(answer: Value) -> Result<Option<StoredSession>, Failure> {
         absolute_expiry: Timestamp::from_seconds(decimal(absolute_expiry)?),
     };
     Ok(Some(StoredSession { sealed, last_use: Timestamp::from_seconds(decimal(last_use)?) }))
+}
+
+/// What a list tells of a session; `None` when there is nothing of it.
+pub(super) fn listed(key: StoreKey, answer: Value) -> Result<Option<ListedSession>, Failure> {
+    let Value::Array(fields) = answer else { return Err(Failure::Malformed) };
+    if fields.iter().all(|field| matches!(field, Value::Nil)) {
+        return Ok(None);
+    }
+    let [card, absolute_expiry, last_use]: [Value; 3] = fields.try_into().map_err(|_| Failure::Malformed)?;
+    let card = bytes(card)?;
+    if card.len() > LONGEST {
+        return Err(Failure::Malformed);
+    }
+    let (absolute_expiry, last_use) = (decimal(absolute_expiry)?, decimal(last_use)?);
+    let (absolute_expiry, last_use) = (Timestamp::from_seconds(absolute_expiry), Timestamp::from_seconds(last_use));
+    Ok(Some(ListedSession { key, card, absolute_expiry, last_use }))
 }
 
 /// A point in time, if one is there.
@@ -128,6 +144,25 @@ mod tests {
         huge[0] = text(&vec![0; LONGEST]);
         assert!(session(Value::Array(huge)).is_err());
         assert!(session(Value::Nil).is_err() && session(Value::Array(vec![text(b"x")])).is_err());
+    }
+
+    #[test]
+    fn ss_03_what_is_no_card_is_an_error_and_not_an_absence() {
+        let fields = || vec![text(b"card"), text(b"1800000000"), text(b"1700000000")];
+        let key = StoreKey::of_bytes([1; 32]);
+        let there = listed(key, Value::Array(fields())).unwrap().unwrap();
+        assert_eq!((&*there.card, there.last_use), (&b"card"[..], Timestamp::from_seconds(1_700_000_000)));
+        assert_eq!(listed(key, Value::Array(vec![Value::Nil; 3])).unwrap(), None);
+        for place in 0..3 {
+            for wrong in [Value::Nil, Value::Int(7), Value::Array(vec![])] {
+                let mut garbage = fields();
+                garbage[place] = wrong;
+                assert!(matches!(listed(key, Value::Array(garbage)), Err(Failure::Malformed)));
+            }
+        }
+        let huge = vec![text(&vec![0; LONGEST + 1]), text(b"1"), text(b"2")];
+        assert!(listed(key, Value::Array(huge)).is_err() && listed(key, Value::Array(vec![text(b"x")])).is_err());
+        assert!(listed(key, Value::Nil).is_err());
     }
 
     #[test]

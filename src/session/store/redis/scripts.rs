@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 
 use redis::Script;
 
+use crate::session::store::LONGEST_SESSION;
+
 /// A script, and the hash by which a server knows it once it has seen it.
 #[derive(Debug)]
 pub(super) struct Lua {
@@ -29,8 +31,8 @@ impl Lua {
     }
 }
 
-/// A record and a card are at most this long together: 64 KiB, the seal, and room for a card.
-pub(super) const LONGEST: usize = 96 << 10;
+/// What is longer was not written by us.
+pub(super) const LONGEST: usize = LONGEST_SESSION;
 
 /// Writes a session: 1, or 0 where it has ended or is there.
 pub(super) static INSERT: Lua = Lua::new(
@@ -46,6 +48,14 @@ pub(super) static LOAD: Lua = Lua::new(
            return redis.error_reply('MALFORMED longer than any session')
          end
          return redis.call('HMGET', KEYS[1], 'r', 'c', 'g', 'a', 'u')",
+);
+
+/// Reads what a list tells of a session.
+pub(super) static CARD: Lua = Lua::new(
+    "if redis.call('HSTRLEN', KEYS[1], 'c') > tonumber(ARGV[1]) then
+           return redis.error_reply('MALFORMED longer than any card')
+         end
+         return redis.call('HMGET', KEYS[1], 'c', 'a', 'u')",
 );
 
 /// Writes a session of the expected generation: 2, 1 where it has another, 0 where there is none. Its time to live only

@@ -121,12 +121,23 @@ async fn after_a_failure_it_finds_out_by_itself_that_it_is_over() {
 }
 
 #[tokio::test]
-async fn ss_07_an_end_that_may_not_have_reached_the_disk_is_announced() {
+async fn ss_07_of_what_may_not_have_reached_the_disk_an_end_is_announced_and_the_rest_is_read_again() {
     let (clock, (_above, directory), disk) = (clock(), place(), new_disk());
     let store = on(&disk, &directory, &clock).unwrap();
     store.insert(key(1), sealed(1, &clock, 36_000), used(&clock, 3_600)).await.unwrap();
-    let mut changes = store.changes();
+    let (mut changes, state) = (store.changes(), store.state());
     disk.set_fails(Fails::Syncing(ErrorKind::Other));
     is_unavailable(store.remove(key(1)).await);
-    assert_eq!(changes.recv().await.unwrap(), Change { key: key(1), kind: ChangeKind::Removed });
+    assert_eq!(changes.try_recv().unwrap(), Change { key: key(1), kind: ChangeKind::Removed });
+    disk.set_fails(Fails::Nothing);
+    clock.pass(15);
+    assert!(store.touch(key(1), used(&clock, 3_600)).await.unwrap());
+
+    disk.set_fails(Fails::Syncing(ErrorKind::Other));
+    is_unavailable(store.replace(key(1), 1, sealed(2, &clock, 36_000)).await);
+    disk.set_fails(Fails::Nothing);
+    clock.pass(15);
+    assert!(store.touch(key(1), used(&clock, 3_600)).await.unwrap());
+    assert!(changes.try_recv().is_err(), "nobody knows whether it has another generation");
+    assert_eq!(state.borrow().gaps, 1);
 }

@@ -124,7 +124,7 @@ async fn rd_10_two_gateways_on_one_server_do_not_see_each_other() {
     stage.store.remove(key(3)).await.unwrap();
     other.remove(key(4)).await.unwrap();
     assert_eq!(heard.recv().await.unwrap().key, key(4));
-    let listed: Vec<_> = other.list().await.unwrap().into_iter().map(|(key, _)| key).collect();
+    let listed: Vec<_> = other.list().await.unwrap().into_iter().map(|listed| listed.key).collect();
     assert_eq!(listed, [key(2)]);
 }
 
@@ -158,7 +158,7 @@ async fn ss_03_garbage_in_the_place_of_a_session_is_an_error_or_none_and_hides_n
         assert!(matches!(error, StoreError::NotASession), "{command:?}");
         let _ = store.replace(key(1), 1, sealed(2, clock, 36_000)).await;
         let _ = store.touch(key(1), used(clock, 3_600)).await;
-        assert!(store.list().await.unwrap().iter().any(|(listed, _)| *listed == key(2)));
+        assert!(store.list().await.unwrap().iter().any(|listed| listed.key == key(2)));
         store.remove(key(1)).await.unwrap();
         assert_eq!(store.load(key(1)).await.unwrap(), None);
     }
