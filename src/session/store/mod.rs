@@ -268,7 +268,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Gives a lease back, if `owner` still has it.
     fn release_lease(&self, key: StoreKey, grant: GrantId, owner: LeaseOwner) -> StoreFuture<'_, ()>;
 
-    /// All live sessions, in no order.
+    /// All live sessions without their records, in no order.
     fn list(&self) -> StoreFuture<'_, Vec<ListedSession>>;
 
     /// What happens to sessions from now on, on every replica.
