@@ -42,6 +42,7 @@ impl Refresher {
         grant: GrantId,
     ) -> Landing {
         let Some(held) = session.grant(grant) else { return Landing::Without(Arc::clone(session)) };
+        self.sessions.settled().await;
         // Counted before: whoever has the lease may give it back at once.
         let releases = session.lease_releases();
         let lease = match self.sessions.take_lease(session, held).await {

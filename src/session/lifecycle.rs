@@ -31,6 +31,7 @@ mod begin;
 mod confirm;
 mod end;
 mod end_all;
+mod gone_back;
 mod logout_turn;
 mod open;
 mod renew;
@@ -183,15 +184,17 @@ impl Sessions {
         self.hear(*state.borrow_and_update());
         loop {
             tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(change) => self.apply(change),
-                    Err(RecvError::Lagged(_)) => self.missed_some(),
-                    Err(RecvError::Closed) => return,
-                },
+                // What was missed first: it is seldom, and changes are believed from then on.
+                biased;
                 // A store that says nothing more about itself has said its last word.
                 changed = state.changed(), if told => match changed {
                     Ok(()) => self.hear(*state.borrow_and_update()),
                     Err(_) => told = false,
+                },
+                change = changes.recv() => match change {
+                    Ok(change) => self.apply(change),
+                    Err(RecvError::Lagged(_)) => self.missed_some(),
+                    Err(RecvError::Closed) => return,
                 },
             }
         }

@@ -37,6 +37,8 @@ pub(super) struct Liveness {
     read_at: AtomicU64,
     /// When somebody last set out to ask.
     asked_at: AtomicU64,
+    /// Since when its newest version is not in the store, though it has been announced.
+    lost_since: AtomicU64,
     /// When it was last asked in vain.
     unanswered_at: AtomicU64,
     /// Counts the leases on its grants that were given back, on any replica.
@@ -72,6 +74,23 @@ impl Liveness {
         if self.newest_generation.fetch_max(generation, Ordering::AcqRel) < generation {
             self.changed.notify_waiters();
         }
+    }
+
+    /// For how long its newest version has not been found where it should be.
+    pub(super) fn lost_for(&self, monotonic: Duration) -> Duration {
+        let now = stamp(monotonic);
+        let since = self.lost_since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Acquire);
+        Duration::from_millis(now.saturating_sub(since.map_or_else(|since| since, |_| now)))
+    }
+
+    /// It has been found.
+    pub(super) fn found(&self) {
+        self.lost_since.store(0, Ordering::Release);
+    }
+
+    /// What was announced beyond this generation has been lost; unless something newer has been heard of meanwhile.
+    pub(super) fn go_back(&self, from: u64, to: u64) {
+        let _ = self.newest_generation.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The store had it when it was asked at this time.
@@ -217,6 +236,7 @@ impl Registry {
             touched_at: AtomicU64::new(0),
             read_at: AtomicU64::new(0),
             asked_at: AtomicU64::new(0),
+            lost_since: AtomicU64::new(0),
             unanswered_at: AtomicU64::new(0),
             lease_releases: AtomicU64::new(0),
             changed: Notify::new(),

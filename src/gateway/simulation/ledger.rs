@@ -93,10 +93,12 @@ pub(super) fn forwarded(world: &World, view: &View, name: &str, session: usize, 
 }
 
 /// I3: a request was told that nobody is logged in, or that its access token has run out for good.
-pub(super) fn denied(world: &World, provider: &Provider, name: &str, session: usize, why: &str) {
+pub(super) fn denied(world: &World, provider: &Provider, view: &View, name: &str, session: usize, why: &str) {
     world.say(|| format!("{name}: session {session} denied, {why}"));
-    let must_live = world.ledger.lock().unwrap().must_live(session);
-    let family = world.ledger.lock().unwrap().sessions[session].family;
+    let ledger = world.ledger.lock().unwrap();
+    let (must_live, known) = (ledger.must_live(session), &ledger.sessions[session]);
+    let (family, key, may_end) = (known.family, known.key, known.may_end);
+    drop(ledger);
     let families = provider.families.lock().unwrap();
     let (reused, uncertain) = (families[family].reused, families[family].uncertain);
     drop(families);
@@ -105,7 +107,9 @@ pub(super) fn denied(world: &World, provider: &Provider, name: &str, session: us
         "session-tampered" | "session-cookie-malformed" => false,
         _ => reused,
     };
-    if must_live && !excused {
+    // A failover may lose a login or what has been refreshed; what it has left is not missing.
+    let is_there = why == "session-missing" && may_end.is_none() && view.store.holds(&key);
+    if (must_live || is_there) && !excused {
         world.violated(format!("I3: session {session} denied by {name}: {why}"));
     }
 }

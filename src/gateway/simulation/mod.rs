@@ -59,3 +59,14 @@ fn the_invariants_hold_in_every_schedule_of_the_first_half() {
 fn the_invariants_hold_in_every_schedule_of_the_second_half() {
     simulate(SCHEDULES..2 * SCHEDULES);
 }
+
+#[test]
+fn a_seed_is_a_schedule() {
+    let metrics = Arc::new(Metrics::new());
+    for seed in 0..60 {
+        let [once, again] = [(); 2].map(|()| schedule::run(seed, &metrics, usize::MAX, true).trace);
+        assert!(!once.is_empty());
+        let differs = once.iter().zip(&again).find(|(one, other)| one != other);
+        assert!(once.len() == again.len() && differs.is_none(), "seed {seed}: {differs:?}");
+    }
+}

@@ -146,7 +146,7 @@ impl Replica {
                 }
             }
         };
-        ledger::denied(&self.world, &self.provider, &self.name, session, why);
+        ledger::denied(&self.world, &self.provider, &self.view, &self.name, session, why);
         Outcome::Denied
     }
 

@@ -107,13 +107,23 @@ impl Store {
         done.answer
     }
 
+    /// Whether it has this session.
+    pub(super) fn holds(&self, key: &StoreKey) -> bool {
+        self.inner.lock().unwrap().state.live(key, self.world.wall()).is_some()
+    }
+
     /// A replica of the store takes over that has not seen the last writes.
     pub(super) fn fail_over(&self, lost: usize) {
         let mut inner = self.inner.lock().unwrap();
         for _ in 0..lost.min(inner.before.len()) {
             inner.state = inner.before.pop_back().unwrap();
         }
+        let listeners = inner.listeners.clone();
         drop(inner);
+        // Of a cluster another part may have failed than the one that is listened to.
+        if !self.world.chance.once_in(3) {
+            listeners.iter().for_each(|listener| listener.lose_connection());
+        }
         self.world.ledger.lock().unwrap().failovers.push(self.world.now());
     }
 }

@@ -122,6 +122,16 @@ impl View {
         self.last_error.load(Ordering::SeqCst) >= then.max(1)
     }
 
+    /// The connection breaks and is there again.
+    pub(super) fn lose_connection(self: &Arc<Self>) {
+        if self.faults().is_deaf() || self.is_dead() {
+            return;
+        }
+        *self.deaf_since.lock().unwrap() = self.clock.monotonic();
+        self.last_deaf.store(self.store.world.now(), Ordering::SeqCst);
+        tokio::spawn(Arc::clone(self).tell(true));
+    }
+
     /// A store notices a lost connection a little later, and says when it was lost; also of one that it has lost for a
     /// shorter time than it takes to notice.
     async fn tell(self: Arc<Self>, deaf: bool) {

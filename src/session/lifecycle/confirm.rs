@@ -2,7 +2,7 @@
 //! missed, it is read again, at most once a second; when it cannot be read, it goes on for the outage grace.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Opened, Sessions};
@@ -13,6 +13,10 @@ use crate::session::store::{StoreError, StoreState};
 
 /// How far apart sessions are read again while changes may be missed: a revocation is effective within a second.
 pub(super) const RECHECK: Duration = Duration::from_millis(900);
+
+/// After the store has come back nobody begins to spend refresh tokens for so long: a save that failed is tried again
+/// within a second.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Nobody has read the session for longer than an outage may last.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,11 @@ pub(super) struct Hearing {
     gaps: AtomicU64,
     /// When the last gap ended: what was read before must be read again.
     gap_until: AtomicU64,
+    /// Whether changes have ever been heard, and whether the store has last failed.
+    has_heard: AtomicBool,
+    is_away: AtomicBool,
+    /// When the store last came back; zero while it has always been there.
+    back_at: AtomicU64,
 }
 
 /// A time as it is kept in an atomic.
@@ -39,13 +48,34 @@ impl Sessions {
     /// Takes in how the store is.
     pub(super) fn hear(&self, state: StoreState) {
         let deaf_since = state.deaf_since.map_or(0, stamp);
-        let before = self.hearing.deaf_since.swap(deaf_since, Ordering::AcqRel);
+        let before = self.hearing.deaf_since.load(Ordering::Acquire);
         let new_gap = self.hearing.gaps.swap(state.gaps, Ordering::AcqRel) != state.gaps;
-        if new_gap || (before != 0 && deaf_since == 0) {
+        let was_away = self.hearing.is_away.swap(!state.available, Ordering::AcqRel);
+        let has_heard = self.hearing.has_heard.fetch_or(deaf_since == 0, Ordering::AcqRel);
+        if (was_away && state.available) || (has_heard && before != 0 && deaf_since == 0) {
+            self.hearing.back_at.store(stamp(self.clock.monotonic()), Ordering::Release);
+        }
+        let has_missed_some = new_gap || (before != 0 && deaf_since == 0);
+        if has_missed_some {
+            // First: nobody must believe in between that all has been heard.
+            self.hearing.gap_until.store(stamp(self.clock.monotonic()), Ordering::Release);
+        }
+        self.hearing.deaf_since.store(deaf_since, Ordering::Release);
+        if has_missed_some {
             self.missed_some();
         } else if before != deaf_since {
             // Those who hold a session look after it themselves from here on.
             self.registry.wake_all();
+        }
+    }
+
+    /// Waits until those who have spent a refresh token just before the store went away have had time to write its
+    /// successor, should it have come back a moment ago.
+    pub async fn settled(&self) {
+        let back_at = self.hearing.back_at.load(Ordering::Acquire);
+        let since = Duration::from_millis(stamp(self.clock.monotonic()).saturating_sub(back_at));
+        if back_at != 0 && since < SETTLING {
+            tokio::time::sleep(SETTLING.saturating_sub(since)).await;
         }
     }
 
@@ -103,7 +133,7 @@ impl Sessions {
                 None => Err(StoreError::Unavailable(Unconfirmed.into()).into()),
             };
         }
-        let read = Box::pin(self.read(&session.identified, Some(key))).await;
+        let read = Box::pin(self.read(&session.identified, Some(key), Some(&session))).await;
         if read.is_err() {
             liveness.note_unanswered(self.clock.monotonic());
         }

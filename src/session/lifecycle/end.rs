@@ -1,6 +1,6 @@
 //! Sessions are ended, one by one or by what the provider calls them, and listed.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -56,8 +56,13 @@ impl Sessions {
     /// [`SessionError::Store`]: it may live on, and the caller says so.
     pub async fn end(&self, session: &OpenedSession, reason: EndReason) -> Result<(), SessionError> {
         let content = &session.content;
-        // Whoever signs out with the cookie of a moment ago means the session that has taken its place as well.
-        let successor = content.successor.filter(|_| reason == EndReason::SignOut);
+        // Whoever signs out with the cookie of a moment ago means the session that has taken its place as well, also
+        // where that was another replica's doing.
+        let mut successor = None;
+        if reason == EndReason::SignOut {
+            let newest = Box::pin(self.read(&session.identified, None, None)).await;
+            successor = newest.ok().and_then(Result::ok).map_or(content.successor, |newest| newest.content.successor);
+        }
         // First, so that a failure leaves a session that can be ended again.
         for key in content.predecessor.into_iter().chain(successor) {
             self.end_linked(key).await?;
@@ -249,7 +254,8 @@ impl Sessions {
         }
     }
 
-    async fn members(&self, name: IndexName<'_>) -> Result<HashSet<StoreKey>, SessionError> {
+    /// In one order, whatever that of the store is.
+    async fn members(&self, name: IndexName<'_>) -> Result<BTreeSet<StoreKey>, SessionError> {
         let indexes = name.under_all_keys(&self.rules.load().ring, &self.namespace);
         let members = try_join_all(indexes.into_iter().map(|index| self.store.index_members(index))).await?;
         Ok(members.into_iter().flatten().collect())

@@ -74,7 +74,7 @@ impl Sessions {
     async fn open_cold(&self, host: &Host, cookie: &[u8], key: CacheKey) -> Result<Opened, SessionError> {
         let Ok(ticket) = Ticket::decode(cookie) else { return Ok(Opened::None(WhyNot::Malformed)) };
         let identified = Arc::new(self.identify(&self.rules.load(), ticket, host));
-        Ok(match self.read(&identified, Some(key)).await? {
+        Ok(match self.read(&identified, Some(key), None).await? {
             Ok(session) => {
                 self.touch(&session);
                 Opened::Live(session)
@@ -90,21 +90,49 @@ impl Sessions {
     /// Reads a session past the cache. `None`: it has ended.
     ///
     /// # Errors
-    /// [`SessionError::Store`]; nothing is known about the session then.
-    pub async fn reload(&self, session: &OpenedSession) -> Result<Option<Arc<OpenedSession>>, SessionError> {
-        Ok(self.read(&session.identified, None).await?.ok())
+    /// [`SessionError::Store`] or [`SessionError::Contended`]; nothing is known about the session then.
+    pub async fn reload(&self, session: &Arc<OpenedSession>) -> Result<Option<Arc<OpenedSession>>, SessionError> {
+        Ok(self.read(&session.identified, None, Some(session)).await?.ok())
     }
 
-    /// Reads and opens the record, and keeps it in the cache. `key` is given by whoever shows the cookie.
+    /// Reads and opens the record, and keeps it in the cache. `key` is given by whoever shows the cookie, `held` by who
+    /// has a version of it.
     pub(super) async fn read(
         &self,
         identified: &Arc<Identified>,
         key: Option<CacheKey>,
+        held: Option<&Arc<OpenedSession>>,
     ) -> Result<Result<Arc<OpenedSession>, WhyNot>, SessionError> {
         let liveness = &identified.liveness;
-        let mut why = WhyNot::Missing;
-        for _ in 0..MAX_READS {
+        // Twice: another replica may be quicker to put back what a failover has lost.
+        for _ in 0..2 {
             let asked = self.clock.monotonic();
+            let session = match self.read_newest(identified).await? {
+                Found::Newest(session) => session,
+                Found::None(why) => return Ok(Err(why)),
+                // Boxed: seldom.
+                Found::Older(older) => match Box::pin(self.put_back(older, held)).await? {
+                    Some(session) => session,
+                    None if liveness.has_ended() => return Ok(Err(WhyNot::Missing)),
+                    None => continue,
+                },
+            };
+            liveness.note_read(asked);
+            liveness.found();
+            if let Some(key) = key {
+                liveness.remember_cache_key(key);
+            }
+            self.keep(&session);
+            return Ok(Ok(session));
+        }
+        Err(SessionError::Contended)
+    }
+
+    /// The version that the store has, again while it is older than one that has been announced.
+    async fn read_newest(&self, identified: &Arc<Identified>) -> Result<Found, SessionError> {
+        let liveness = &identified.liveness;
+        let mut older = None;
+        for _ in 0..MAX_READS {
             let stored = match self.store.load(identified.store_key).await {
                 Ok(Some(stored)) => stored,
                 Ok(None) => {
@@ -112,32 +140,30 @@ impl Sessions {
                     if let Some(key) = liveness.cache_key() {
                         self.cache.remove(key);
                     }
-                    return Ok(Err(WhyNot::Missing));
+                    return Ok(Found::None(WhyNot::Missing));
                 }
                 // As good as a record that was changed: its person logs in again.
-                Err(StoreError::NotASession) => return Ok(Err(WhyNot::Tampered)),
+                Err(StoreError::NotASession) => return Ok(Found::None(WhyNot::Tampered)),
                 Err(error) => return Err(error.into()),
             };
             match self.unseal(Arc::clone(identified), &stored) {
+                Ok(session) if session.is_current() => return Ok(Found::Newest(session)),
                 // Written or ended since it was read: read again.
-                Ok(session) if !session.is_current() => {}
-                Ok(session) => {
-                    liveness.note_read(asked);
-                    if let Some(key) = key {
-                        liveness.remember_cache_key(key);
-                    }
-                    self.keep(&session);
-                    return Ok(Ok(session));
-                }
-                Err(refused) => {
-                    why = refused;
-                    break;
-                }
+                Ok(session) => older = Some(session),
+                Err(refused) => return Ok(Found::None(refused)),
             }
             if liveness.has_ended() {
                 break;
             }
         }
-        Ok(Err(why))
+        Ok(older.filter(|_| !liveness.has_ended()).map_or(Found::None(WhyNot::Missing), Found::Older))
     }
+}
+
+/// What a look at the store has found.
+enum Found {
+    Newest(Arc<OpenedSession>),
+    /// It is genuine, but newer ones have been announced.
+    Older(Arc<OpenedSession>),
+    None(WhyNot),
 }

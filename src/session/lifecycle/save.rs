@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::Sessions;
 use super::begin::names;
 use crate::claims::Identity;
@@ -14,7 +16,7 @@ use crate::session::grant::{Grant, GrantId, GrantMark, GrantTokens};
 use crate::session::lifetime::LEASE_LIFETIME;
 use crate::session::opened::OpenedSession;
 use crate::session::rules::SessionRules;
-use crate::session::store::{LeaseOwner, Replaced};
+use crate::session::store::{LeaseOwner, Replaced, SessionStore, StoreState};
 use crate::session::ticket::StoreKey;
 
 /// So often a write is tried against others.
@@ -23,8 +25,10 @@ const MAX_TRIES: usize = 5;
 /// Pauses before a failed write of new tokens is tried again: they exist nowhere else.
 const SAVE_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
-/// After these, the pause until the next try: short, so that nobody else spends the old token once the store is back.
+/// After these, the pause until the next try.
 const SAVE_PAUSE: Duration = Duration::from_secs(1);
+/// A store that is back is asked sooner, but not at every sign of life.
+const SAVE_SOONEST: Duration = Duration::from_millis(50);
 /// So many such tries: an outage of ten minutes costs nobody a login. No refresh begins while the store is away, so only
 /// those that were under way when it went wait here.
 const SAVE_TRIES: usize = 600;
@@ -80,8 +84,13 @@ impl Sessions {
     /// [`SessionError::Store`] or [`SessionError::NoEntropy`]: no refresh then, the access token serves while it lives.
     pub async fn take_lease(&self, session: &OpenedSession, grant: &Grant) -> Result<Option<Lease>, SessionError> {
         let lease = Lease { key: session.store_key(), grant: grant.key.id(), owner: draw(&*self.entropy)? };
-        let taken = self.store.take_lease(lease.key, lease.grant, lease.owner, LEASE_LIFETIME).await?;
-        Ok(taken.then_some(lease))
+        match self.store.take_lease(lease.key, lease.grant, lease.owner, LEASE_LIFETIME).await {
+            Ok(taken) => Ok(taken.then_some(lease)),
+            Err(error) => {
+                tokio::spawn(give_back_unheard(Arc::clone(&self.store), lease));
+                Err(error.into())
+            }
+        }
     }
 
     /// Gives a lease back. Should that fail, it runs out by itself.
@@ -127,8 +136,10 @@ impl Sessions {
             Some(_) => Edit::Leave,
             None => Edit::Lost,
         };
+        let mut state = self.store.state();
         let mut pauses = SAVE_PAUSES.into_iter().chain(std::iter::repeat_n(SAVE_PAUSE, SAVE_TRIES));
         loop {
+            state.mark_unchanged();
             match self.rewrite(session, &edit).await {
                 Ok(Rewritten::Written(session)) => return Ok(Saved::Written(session)),
                 Ok(Rewritten::Left(session)) => return Ok(Saved::Superseded(session)),
@@ -137,7 +148,8 @@ impl Sessions {
                     // Only what may pass by itself is worth another try.
                     let passing = matches!(reason, SessionError::Store(_) | SessionError::Contended);
                     match pauses.next().filter(|_| passing) {
-                        Some(pause) => tokio::time::sleep(pause).await,
+                        // The old token must not be spent elsewhere before the new one is known.
+                        Some(pause) => until_back(&mut state, pause).await,
                         None => return Err(SaveError { grant: refreshed, reason }),
                     }
                 }
@@ -224,7 +236,11 @@ impl Sessions {
 
     /// A record that is about to be sealed under a newer key is entered into the indexes under that key as well: when
     /// the old key goes, the session stays, and whoever ends it by its index must still find it.
-    async fn follow_first_key(&self, rules: &SessionRules, base: &OpenedSession) -> Result<(), SessionError> {
+    pub(super) async fn follow_first_key(
+        &self,
+        rules: &SessionRules,
+        base: &OpenedSession,
+    ) -> Result<(), SessionError> {
         if base.sealed_under == rules.ring.first().kid() {
             return Ok(());
         }
@@ -235,6 +251,33 @@ impl Sessions {
         }
         Ok(())
     }
+}
+
+/// Gives back what may have been taken without our having heard of it: nobody else could refresh until it runs out.
+async fn give_back_unheard(store: Arc<dyn SessionStore>, lease: Lease) {
+    let mut given_back = 0;
+    for _ in 0..LEASE_LIFETIME.as_secs() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        given_back += u8::from(store.release_lease(lease.key, lease.grant, lease.owner).await.is_ok());
+        // Twice: what was sent on a connection that has broken may arrive after what was sent on the next one.
+        if given_back == 2 {
+            return;
+        }
+    }
+}
+
+/// Waits for so long, or until the store has begun to answer somebody.
+async fn until_back(state: &mut watch::Receiver<StoreState>, pause: Duration) {
+    let back = async {
+        tokio::time::sleep(SAVE_SOONEST).await;
+        while state.changed().await.is_ok() {
+            if state.borrow_and_update().available {
+                return;
+            }
+        }
+        std::future::pending().await
+    };
+    let _ = tokio::time::timeout(pause, back).await;
 }
 
 impl Rewritten {

@@ -22,10 +22,12 @@ use crate::session::testing::{Counted, TestClock};
 use crate::session::ticket::StoreKey;
 
 mod begin;
+mod come_back;
 mod confirm;
 mod dump;
 mod end;
 mod end_all;
+mod gone_back;
 mod open;
 mod overwritten;
 mod renew;
@@ -69,6 +71,8 @@ struct TestStore {
     refuses_writes: AtomicBool,
     /// Inserts, and does not say so.
     loses_inserts: AtomicBool,
+    /// Gives leases, and does not say so.
+    loses_leases: AtomicBool,
     before_insert: Mutex<Option<Step>>,
     after_insert: Mutex<Option<Step>>,
     before_replace: Mutex<Option<Step>>,
@@ -188,7 +192,10 @@ impl SessionStore for TestStore {
     }
 
     fn take_lease(&self, key: StoreKey, grant: GrantId, owner: LeaseOwner, ttl: Duration) -> StoreFuture<'_, bool> {
-        self.memory.take_lease(key, grant, owner, ttl)
+        Box::pin(async move {
+            let taken = self.memory.take_lease(key, grant, owner, ttl).await;
+            if self.loses_leases.load(Ordering::SeqCst) { gone() } else { taken }
+        })
     }
 
     fn release_lease(&self, key: StoreKey, grant: GrantId, owner: LeaseOwner) -> StoreFuture<'_, ()> {
@@ -238,6 +245,7 @@ impl Scene {
             away: AtomicBool::default(),
             refuses_writes: AtomicBool::default(),
             loses_inserts: AtomicBool::default(),
+            loses_leases: AtomicBool::default(),
             before_insert: Mutex::default(),
             after_insert: Mutex::default(),
             before_replace: Mutex::default(),

@@ -231,3 +231,15 @@ async fn what_was_open_goes_on_with_the_new_session_and_ends_with_it() {
     scene.sessions.end(&new.session, EndReason::SignOut).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn signing_out_elsewhere_with_the_old_cookie_in_the_moment_of_the_step_up_ends_both() {
+    let scene = Scene::new();
+    let old = scene.begin("alice").await;
+    let unaware = live(scene.replica().open(&wiki(), old.cookie.as_bytes()).await.unwrap());
+    let new = scene.sessions.begin(step_up(&scene, &old.session)).await.unwrap();
+    scene.replica().end(&unaware, EndReason::SignOut).await.unwrap();
+    for session in [&old.session, &new.session] {
+        assert_eq!(scene.store.memory.load(session.store_key()).await.unwrap(), None);
+    }
+}
