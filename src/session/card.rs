@@ -33,6 +33,8 @@ pub struct Card {
     pub scopes: Vec<String>,
     /// When it began, in seconds since the epoch.
     pub created: u64,
+    /// When its login was issued, by the provider's clock where that is behind ours.
+    pub(super) login_issued: u64,
     /// When its access token runs out, in seconds since the epoch.
     pub access_expires: Option<u64>,
     /// Whether the access token can be renewed.
@@ -69,6 +71,7 @@ impl Card {
             provider: "corp".to_owned(),
             scopes: vec!["openid".to_owned()],
             created,
+            login_issued: created,
             access_expires: None,
             has_refresh_token: true,
             upstreams: vec!["wiki".to_owned()],
@@ -88,6 +91,7 @@ impl Card {
             provider: first.map(|grant| grant.key.provider.clone()).unwrap_or_default(),
             scopes: tokens.map(|tokens| tokens.scopes.clone()).unwrap_or_default(),
             created: content.created.as_seconds(),
+            login_issued: content.login_issued.as_seconds(),
             access_expires: tokens.and_then(|tokens| tokens.access_expires).map(Timestamp::as_seconds),
             has_refresh_token: tokens.is_some_and(|tokens| tokens.refresh_token.is_some()),
             upstreams: content.upstreams.clone(),
@@ -141,10 +145,10 @@ mod tests {
         let sealed = card.seal(&ring(1), &key(1), &Counted::default()).unwrap();
         assert_eq!(
             hex(&sealed),
-            "01ad7c666900000000000000000101010101010101020202020202020203030303030303030e92e1090488bc0654b346\
-             4a5c1c346427aa6f9cc5376b3b06cc965a4358c5032aa6b19a773a11eb2c27974c70b8dd37b3b87417f9e5dbd4dbd356\
-             32563bba18ada828f132d9afc606c03939db5ea460fb6f34950617447523c3369b9ee1112f312073842bf39630c07ce0\
-             33314ab364894bd9"
+            "01ad7c666900000000000000000101010101010101020202020202020203030303030303030e92e1090488bc0654b3\
+             464a5c1c346427aa6f9cc5376b3b06cc965a4358c5032aa6b19a773a11eb2c27974c70b8dd37b3b87417f9e5dbd4db\
+             d35632563bba18ada828f132d9afc606c03939db5ea460fb6f3495f8184508ffc49b3c3d4c7e455924043ddb1e8557\
+             0e06b124c974fce65132cb8d0734464d"
         );
         assert_eq!(Card::open(&ring(1), &key(1), &sealed), Ok(card));
     }

@@ -13,6 +13,8 @@ pub(super) struct SessionContent {
     /// The client identifier the login was made with.
     pub(super) client_id: String,
     pub(super) created: Timestamp,
+    /// When its login was issued, as a logout of the provider is compared with it.
+    pub(super) login_issued: Timestamp,
     pub(super) absolute_expiry: Timestamp,
     /// Who it is; its issuer is the one compared with the configuration.
     pub(super) identity: Arc<Identity>,

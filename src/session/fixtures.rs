@@ -46,6 +46,7 @@ pub(super) fn content(subject: &str) -> SessionContent {
     SessionContent {
         client_id: "wiki".into(),
         created: Timestamp::from_seconds(1_800_000_000),
+        login_issued: Timestamp::from_seconds(1_799_999_999),
         absolute_expiry: Timestamp::from_seconds(1_800_036_000),
         identity: identity(subject).into(),
         sid: Some("sid-1".into()),

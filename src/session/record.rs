@@ -31,6 +31,7 @@ pub(super) struct UnknownForm;
 struct RecordDocument<'a> {
     client_id: &'a str,
     created: u64,
+    login_issued: u64,
     absolute_expiry: u64,
     #[serde(borrow)]
     identity: IdentityDocument<'a>,
@@ -92,6 +93,7 @@ pub(super) fn encode(content: &SessionContent) -> Result<Zeroizing<Vec<u8>>, Too
     let document = RecordDocument {
         client_id: &content.client_id,
         created: content.created.as_seconds(),
+        login_issued: content.login_issued.as_seconds(),
         absolute_expiry: content.absolute_expiry.as_seconds(),
         identity: IdentityDocument {
             issuer: &identity.issuer,
@@ -153,6 +155,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<SessionContent, UnknownForm> {
     Ok(SessionContent {
         client_id: document.client_id.to_owned(),
         created: Timestamp::from_seconds(document.created),
+        login_issued: Timestamp::from_seconds(document.login_issued),
         absolute_expiry: Timestamp::from_seconds(document.absolute_expiry),
         identity: Identity {
             issuer: identity.issuer.to_owned(),
@@ -224,7 +227,7 @@ mod tests {
     fn the_bytes_are_those_of_the_fixed_vector() {
         assert_eq!(
             hex(&encode(&content("alice")).unwrap()),
-            "010477696b6980a4a7da06a0bda9da061668747470733a2f2f69642e6578616d706c652e636f6d05616c696365010a6e\
+            "010477696b6980a4a7da06ffa3a7da06a0bda9da061668747470733a2f2f69642e6578616d706c652e636f6d05616c696365010a6e\
              616d652d616c69636501020573746166660477696b690111616c696365406578616d706c652e636f6d01357b226e223a\
              312e352c226e6573746564223a7b226c697374223a5b22c3bc222c6e756c6c5d7d2c22737562223a22616c696365227d\
              01057369642d3101f6a3a7da06010f75726e3a6578616d706c653a6d66615a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a\

@@ -120,10 +120,7 @@ impl Store {
         }
         let listeners = inner.listeners.clone();
         drop(inner);
-        // Of a cluster another part may have failed than the one that is listened to.
-        if !self.world.chance.once_in(3) {
-            listeners.iter().for_each(|listener| listener.lose_connection());
-        }
+        listeners.iter().for_each(|listener| listener.lose_connection());
         self.world.ledger.lock().unwrap().failovers.push(self.world.now());
     }
 }

@@ -93,6 +93,7 @@ impl Sessions {
         let content = SessionContent {
             client_id: new.client_id,
             created: now,
+            login_issued: new.login_issued,
             absolute_expiry: now.plus(rules.lifetime),
             identity: Arc::new(new.identity),
             sid: new.sid,

@@ -142,7 +142,10 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
-        self.end_members(name, at, reason, |_| true).await
+        // What was begun after the provider's logout goes on, however late its word comes. Our own times are not compared:
+        // the clocks of other replicas may be ahead.
+        let is_meant = |card: &Card| at.is_none_or(|at| card.login_issued <= at.as_seconds());
+        self.end_members(name, at, reason, is_meant).await
     }
 
     /// As [`Sessions::end_each_by_index`], of one person by what the mapping calls them: the index names sessions by the

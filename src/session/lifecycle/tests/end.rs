@@ -170,3 +170,20 @@ async fn lo_15_a_logout_token_has_few_turns_and_none_once_it_has_been_carried_ou
     scene.store.away.store(true, Ordering::SeqCst);
     assert!(scene.sessions.take_turn(named("d")).await.is_err());
 }
+
+#[tokio::test]
+async fn lo_17_a_login_after_the_logout_goes_on_however_late_the_word_of_it_comes() {
+    let scene = Scene::new();
+    let before = scene.begin("alice").await;
+    let logout = scene.clock.now();
+    scene.clock.pass(1);
+    let after = scene.begin("alice").await;
+    scene.clock.pass(120);
+    let name = IndexName::Subject { issuer: "https://id.example.com", subject: "alice" };
+    let ended = scene.sessions.end_by_index(name, Some(logout), EndReason::BackChannelLogout).await.unwrap();
+    assert_eq!(ended.iter().map(|ended| ended.store_key).collect::<Vec<_>>(), [before.session.store_key()]);
+    live(scene.open(&after.cookie).await);
+    // A refresh writes it down again.
+    scene.sessions.note_upstream(&after.session, "tools").await.unwrap().unwrap();
+    assert!(scene.sessions.end_by_index(name, Some(logout), EndReason::BackChannelLogout).await.unwrap().is_empty());
+}

@@ -89,6 +89,20 @@ impl Cluster {
         candidates.get(turn % candidates.len().max(1)).cloned()
     }
 
+    /// Returns once other servers than now are the primaries: what one of them has said last may be lost, on whatever
+    /// connection it was listened for.
+    pub(super) async fn remapped(&self) {
+        let mut map = self.shared.map.subscribe();
+        let mut before = primaries(&map.borrow_and_update());
+        while map.changed().await.is_ok() {
+            let now = primaries(&map.borrow_and_update());
+            if before.is_some() && now.is_some() && now != before {
+                return;
+            }
+            before = now.or(before);
+        }
+    }
+
     /// Whether a server still belongs to a cluster that has a majority, as far as it can say.
     pub(super) async fn is_part(&self, server: &ServerAddress) -> bool {
         !matches!(self.shared.ask(server).await, Err(Failure::NotServing))
@@ -101,6 +115,13 @@ impl Cluster {
             Ok(Map::Unknown(failure)) => Err(failure.clone()),
             _ => Err(Failure::Closed),
         }
+    }
+}
+
+fn primaries(map: &Map) -> Option<Vec<ServerAddress>> {
+    match map {
+        Map::Known(slots) => Some(slots.primaries()),
+        Map::Asking | Map::Unknown(_) => None,
     }
 }
 

@@ -98,6 +98,14 @@ impl Servers {
         }
     }
 
+    /// Returns once another server may have taken over without the connection that is listened on having broken.
+    pub(super) async fn remapped(&self) {
+        match &self.topology {
+            Topology::One(_) => std::future::pending().await,
+            Topology::Cluster(cluster) => cluster.remapped().await,
+        }
+    }
+
     /// Whether what is announced is still heard at this server, as far as others say.
     pub(super) async fn is_heard_at(&self, server: &ServerAddress) -> bool {
         match &self.topology {

@@ -60,6 +60,7 @@ impl Subscriber {
                         let failure = tokio::select! {
                             failure = self.listen(subscription, &mut heard_at, &mut backoff) => failure,
                             () = self.has_moved(&server) => Failure::Replica,
+                            () = self.servers.remapped() => Failure::Replica,
                             _ = editions.changed() => Failure::Closed,
                         };
                         self.state.send_modify(|state| state.deaf_since = Some(heard_at));
