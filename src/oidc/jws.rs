@@ -3,6 +3,8 @@
 //! The list of algorithms is closed and asymmetric; a key comes from the provider's key set and nowhere else, whatever
 //! the header points at.
 
+use std::fmt;
+
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -108,7 +110,6 @@ impl JwsError {
 }
 
 /// A token taken apart, nothing of it believed.
-#[derive(Debug)]
 pub struct UnverifiedJws<'a> {
     algorithm: Algorithm,
     kid: Option<String>,
@@ -118,9 +119,21 @@ pub struct UnverifiedJws<'a> {
     signature: Vec<u8>,
 }
 
+impl fmt::Debug for UnverifiedJws<'_> {
+    /// Not the token: whoever reads it could use it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("UnverifiedJws").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
 /// The payload of a token whose signature is the provider's.
-#[derive(Debug)]
 pub struct VerifiedPayload(Vec<u8>);
+
+impl fmt::Debug for VerifiedPayload {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("VerifiedPayload").finish_non_exhaustive()
+    }
+}
 
 impl VerifiedPayload {
     /// The bytes that were signed.

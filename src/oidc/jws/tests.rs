@@ -195,3 +195,13 @@ proptest::proptest! {
         let _ = (UnverifiedJws::parse(&text).is_ok(), UnverifiedJws::parse(&other).is_ok());
     }
 }
+
+#[test]
+fn a_token_does_not_show_itself() {
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let parts = [encode(r#"{"alg":"ES256","kid":"k"}"#), encode(r#"{"sub":"alice"}"#), encode(&"s".repeat(64))];
+    let token = parts.join(".");
+    let shown = format!("{:?}", UnverifiedJws::parse(&token).unwrap());
+    assert!(parts.iter().all(|part| !shown.contains(part)) && !shown.contains("alice"), "{shown}");
+    assert!(shown.contains("Es256"));
+}
