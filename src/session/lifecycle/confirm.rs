@@ -86,6 +86,13 @@ impl Sessions {
         self.registry.wake_all();
     }
 
+    /// How long ago the last gap was, if the session has not been read since: what was announced of it was so before.
+    pub(super) fn unread_since_a_gap(&self, session: &OpenedSession) -> Option<Duration> {
+        let gap_until = self.hearing.gap_until.load(Ordering::Acquire);
+        let is_unread = gap_until != 0 && session.identified.liveness.read_at() <= gap_until;
+        is_unread.then(|| Duration::from_millis(stamp(self.clock.monotonic()).saturating_sub(gap_until)))
+    }
+
     /// Whether changes may be missed at the moment.
     pub(super) fn is_deaf(&self) -> bool {
         self.hearing.deaf_since.load(Ordering::Acquire) != 0

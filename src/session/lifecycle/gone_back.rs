@@ -36,7 +36,8 @@ impl Sessions {
         let cached = liveness.cache_key().and_then(|key| self.cache.find(key));
         let copy = cached.as_ref().into_iter().chain(held).max_by_key(|copy| copy.generation);
         let copy = copy.filter(|copy| copy.generation > older.generation);
-        let is_lost = liveness.lost_for(self.clock.monotonic()) >= GIVEN_UP_AFTER;
+        let is_lost = liveness.lost_for(self.clock.monotonic()) >= GIVEN_UP_AFTER
+            || self.unread_since_a_gap(&older).is_some_and(|past| past >= GIVEN_UP_AFTER);
         match copy {
             Some(copy) if copy.generation == known || is_lost => self.write_anew(copy, older.generation, known).await,
             None if is_lost => {

@@ -97,6 +97,17 @@ async fn without_a_newer_version_that_of_the_store_goes_on_after_a_moment() {
 }
 
 #[tokio::test]
+async fn what_was_announced_before_a_gap_is_not_waited_for_long_after_it() {
+    let lost = Lost::new().await;
+    let replica = lost.scene.replica();
+    lost.notice().await;
+    assert!(matches!(lost.opened_at(replica).await, Ok(Opened::Live(session)) if session.generation() == 1));
+    assert!(matches!(replica.reload(&lost.begun.session).await, Err(SessionError::Store(_))), "a second after it");
+    lost.scene.clock.pass(1);
+    assert!(live(lost.opened_at(replica).await.unwrap()).is_current(), "and at the first look two seconds after it");
+}
+
+#[tokio::test]
 async fn what_has_ended_is_not_put_back() {
     let lost = Lost::new().await;
     lost.scene.go_deaf().await;
