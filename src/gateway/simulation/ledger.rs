@@ -38,10 +38,31 @@ pub(super) struct Ended {
     pub(super) at: u64,
 }
 
+/// An end of the same kind that was tried: it may reach whoever logs in meanwhile.
+pub(super) struct Tried {
+    pub(super) subject: usize,
+    pub(super) sid: Option<String>,
+    /// Logins up to here are meant; without it, whatever there is.
+    pub(super) up_to: Option<Timestamp>,
+    /// When it was over.
+    pub(super) over: Option<u64>,
+}
+
+impl Tried {
+    /// Whether it may have reached a login that began to be written at this time of the world.
+    pub(super) fn may_reach(&self, subject: usize, sid: &str, login_issued: Timestamp, began: u64) -> bool {
+        self.subject == subject
+            && self.sid.as_ref().is_none_or(|named| named == sid)
+            && self.up_to.is_none_or(|up_to| login_issued <= up_to)
+            && self.over.is_none_or(|over| began <= over)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) sessions: Vec<Known>,
     pub(super) ended: Vec<Ended>,
+    pub(super) tried: Vec<Tried>,
     pub(super) failovers: Vec<u64>,
     pub(super) violations: Vec<String>,
     pub(super) forwarded: u64,

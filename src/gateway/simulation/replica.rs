@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, json};
 use tokio::task::JoinHandle;
 
-use super::ledger::{self, Ended, Known};
+use super::ledger::{self, Ended, Known, Tried};
 use super::provider::{Endpoint, Provider};
 use super::store::Store;
 use super::view::{Faults, View};
@@ -221,11 +221,13 @@ impl Replica {
         };
         let place = ledger.sessions.len();
         self.world.say(|| format!("{}: session {place} of {subject} instead of {replaces:?}", self.name));
-        let mut chain = place;
+        let (mut chain, mut is_signed_out) = (place, false);
         if let Some((old, _)) = old {
             let known = &mut ledger.sessions[old];
             if steps_up {
                 chain = known.chain;
+                // With the cookie of the old one, at another replica, while it was stepped up from.
+                is_signed_out = matches!(known.may_end, Some("signed out" | "several attempts"));
             } else {
                 known.ended_at.get_or_insert(self.world.now());
             }
@@ -234,7 +236,8 @@ impl Replica {
             end.subject == subject && end.sid.as_ref().is_none_or(|ended| *ended == sid) && login_issued <= end.up_to
         });
         let ended_at = end.map(|end| end.at);
-        let may_end = ended_at.map(|_| "ended while it was made");
+        let is_reached = ledger.tried.iter().any(|tried| tried.may_reach(subject, &sid, login_issued, began));
+        let may_end = (ended_at.is_some() || is_reached || is_signed_out).then_some("ended while it was made");
         let (key, cookie) = (begun.session.store_key(), begun.cookie);
         ledger.sessions.push(Known { key, cookie, subject, sid, family, chain, login_issued, may_end, ended_at });
     }
@@ -283,10 +286,17 @@ impl Replica {
         } else {
             IndexName::Sid { issuer: ISSUER, sid: &sid }
         };
+        let place = {
+            let tried = &mut self.world.ledger.lock().unwrap().tried;
+            let sid = (!all).then(|| sid.clone());
+            tried.push(Tried { subject, sid, up_to: dated.then_some(at), over: None });
+            tried.len() - 1
+        };
         let ended = self.sessions.end_by_index(index, dated.then_some(at), EndReason::BackChannelLogout).await;
         if self.is_dead() {
             return;
         }
+        self.world.ledger.lock().unwrap().tried[place].over = Some(self.world.now());
         if let Ok(ended) = ended {
             self.world.say(|| format!("{}: back-channel logout of session {session} is done", self.name));
             let now = self.world.now();
