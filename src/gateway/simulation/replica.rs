@@ -29,6 +29,8 @@ use crate::telemetry::metrics::Metrics;
 
 const ISSUER: &str = "https://id.example";
 const CLIENT: &str = "simulated";
+/// So often a login tries to end what it replaces.
+const TRIES: u64 = 4;
 
 fn host() -> Host {
     Host::parse("app.example", Scheme::Https).unwrap()
@@ -197,7 +199,7 @@ impl Replica {
             replaces: old.as_ref().map(|(_, opened)| opened),
             steps_up,
         };
-        let began = self.world.now();
+        let (began, failures) = (self.world.now(), self.view.failures());
         // Should the process die in the middle of it, the old one may have ended.
         let tried = old.as_ref().map(|(old, _)| *old);
         if let Some(old) = tried {
@@ -212,7 +214,7 @@ impl Replica {
         let Ok(begun) = begun else {
             self.world.say(|| format!("{}: login of {subject} refused: {:?}", self.name, begun.err()));
             // With a store that is gone in the middle of it the old one may be gone; one lost answer must not cost it.
-            let gone = self.view.failed_since(began) && self.view.faults().is_unreliable();
+            let gone = self.view.failures() - failures >= TRIES;
             if let Some(old) = tried.filter(|_| !gone) {
                 let may_end = &mut ledger.sessions[old].may_end;
                 *may_end = may_end.filter(|why| *why != "a login");
@@ -269,6 +271,7 @@ impl Replica {
             (ledger.sessions[session].subject, ledger.sessions[session].sid.clone())
         };
         let at = if dated { self.world.wall() } else { self.clock.now() };
+        let began = self.world.now();
         self.world.say(|| format!("{}: back-channel logout of session {session}, all {all}", self.name));
         let named = {
             let sid = sid.clone();
@@ -303,8 +306,11 @@ impl Replica {
             let mut ledger = self.world.ledger.lock().unwrap();
             // One that has begun while it was ended was named by the index, or is refused.
             ledger.may_end(&named, "back-channel logout");
-            ledger.have_ended(&named, now);
-            ledger.ended.push(Ended { subject, sid: (!all).then_some(sid), up_to: at, at: now });
+            // A failover in the middle of it may have lost what refuses such a login.
+            if !ledger.failovers.iter().any(|failover| *failover >= began) {
+                ledger.have_ended(&named, now);
+                ledger.ended.push(Ended { subject, sid: (!all).then_some(sid), up_to: at, at: now });
+            }
             drop(ledger);
             self.revoke(ended);
         }

@@ -31,11 +31,6 @@ impl Faults {
         self.cut || self.deaf
     }
 
-    /// A login tries four times to end what it replaces.
-    pub(super) const fn is_unreliable(&self) -> bool {
-        self.cut || self.failing > 30 || self.unanswered > 30
-    }
-
     const fn fails(&self) -> bool {
         self.cut || self.failing > 0 || self.unanswered > 0 || self.slow >= 400
     }
@@ -52,6 +47,7 @@ pub(super) struct View {
     state: watch::Sender<StoreState>,
     /// Since when it is deaf, on the clock of its replica.
     deaf_since: Mutex<Duration>,
+    failures: AtomicU64,
     /// Milliseconds of the world: when an operation last failed, when it was last hard to reach, and last deaf.
     last_error: AtomicU64,
     last_failing: AtomicU64,
@@ -71,6 +67,7 @@ impl View {
             changes: broadcast::Sender::new(64),
             state: watch::Sender::new(StoreState::GOOD),
             deaf_since: Mutex::default(),
+            failures: AtomicU64::new(0),
             last_error: AtomicU64::new(0),
             last_failing: AtomicU64::new(0),
             last_deaf: AtomicU64::new(0),
@@ -120,6 +117,11 @@ impl View {
 
     pub(super) fn failed_since(&self, then: u64) -> bool {
         self.last_error.load(Ordering::SeqCst) >= then.max(1)
+    }
+
+    /// How many operations have failed so far.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::SeqCst)
     }
 
     /// The connection breaks and is there again.
@@ -214,6 +216,7 @@ impl View {
         if self.is_dead() {
             return pending().await;
         }
+        self.failures.fetch_add(1, Ordering::SeqCst);
         self.last_error.store(self.store.world.now(), Ordering::SeqCst);
         Err(StoreError::Unavailable("told to fail".into()))
     }

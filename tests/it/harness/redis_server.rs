@@ -19,13 +19,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Makes every key of a server older by some seconds, as if they had passed.
 const AGE: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key) - ARGV[1] * 1000
+  if left > 0 then redis.call('PEXPIRE', key, string.format('%.0f', left)) else redis.call('DEL', key) end
+end
+-- After a write that a full server takes, it takes these as well.
+for _, key in ipairs(redis.call('KEYS', '*')) do
   if redis.call('TYPE', key).ok == 'zset' then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, -ARGV[1] * 1000, member)
     end
   end
-  local left = redis.call('PTTL', key) - ARGV[1] * 1000
-  if left > 0 then redis.call('PEXPIRE', key, string.format('%.0f', left)) else redis.call('DEL', key) end
 end
 return 1";
 
