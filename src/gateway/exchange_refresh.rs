@@ -123,7 +123,9 @@ impl Refresher {
         match error {
             // Somebody else may have spent it a moment ago on another replica.
             RefreshError::Rejected => match self.sessions.reload(&current).await {
-                Ok(Some(newer)) if generation(&newer, id) != Some(grant.token_generation) => Landing::Fresh(newer),
+                Ok(Some(newer)) if !newer.grant(id).is_some_and(|there| there.is_the_one_spent(grant)) => {
+                    Landing::Fresh(newer)
+                }
                 Ok(Some(_)) => self.end(&current, EndReason::RefreshRejected).await,
                 Ok(None) => ENDED,
                 Err(_) => Landing::Unavailable,

@@ -73,6 +73,12 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Whether the refresh token of `sent` is still this one: after a failover two of one generation may differ.
+    #[must_use]
+    pub fn is_the_one_spent(&self, sent: &Self) -> bool {
+        self.token_generation == sent.token_generation && self.tokens.refresh_token == sent.tokens.refresh_token
+    }
+
     /// The grant that a login brings.
     #[must_use]
     pub const fn new(key: GrantKey, tokens: GrantTokens, obtained: Timestamp) -> Self {
@@ -226,5 +232,14 @@ mod tests {
     fn debug_shows_no_token() {
         let shown = format!("{:?}", grant("mark"));
         assert!(!shown.contains("-mark"), "{shown}");
+    }
+
+    #[test]
+    fn a_refresh_token_of_the_same_generation_may_be_another_one() {
+        let spent = grant("alice");
+        assert!(grant("alice").is_the_one_spent(&spent));
+        let refreshed = |name| spent.refreshed(tokens(name), Timestamp::from_seconds(1_800_000_300));
+        assert!(!refreshed("new").is_the_one_spent(&spent));
+        assert!(!refreshed("new").is_the_one_spent(&refreshed("newer")));
     }
 }

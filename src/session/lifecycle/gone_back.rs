@@ -67,6 +67,7 @@ impl Sessions {
         let size = sealed.record.len();
         match self.store.replace(copy.store_key(), stored, sealed).await? {
             Replaced::Written => {
+                tracing::warn!(event = "session.put-back", session = copy.reference());
                 let (identified, kid) = (Arc::clone(&copy.identified), rules.ring.first().kid());
                 Ok(Some(self.opened(&rules, identified, kid, generation, copy.content.clone(), size)))
             }
