@@ -1,5 +1,7 @@
 //! What is known from outside about every session, and what must hold of it.
 
+use std::time::Duration;
+
 use super::provider::{Fate, Provider};
 use super::view::View;
 use super::world::World;
@@ -13,6 +15,9 @@ const BOUND: u64 = 1_000;
 const BOUND_DEAF: u64 = 3_000;
 /// By one that can do neither: the outage grace, and how long it takes to notice.
 const BOUND_CUT_OFF: u64 = 62_000;
+
+/// As the machines of a provider may be apart.
+const PROVIDER_SKEW: Duration = Duration::from_secs(60);
 
 /// A session that a browser was given.
 pub(super) struct Known {
@@ -53,7 +58,7 @@ impl Tried {
     pub(super) fn may_reach(&self, subject: usize, sid: &str, login_issued: Timestamp, began: u64) -> bool {
         self.subject == subject
             && self.sid.as_ref().is_none_or(|named| named == sid)
-            && self.up_to.is_none_or(|up_to| login_issued <= up_to)
+            && self.up_to.is_none_or(|up_to| login_issued <= up_to.plus(PROVIDER_SKEW))
             && self.over.is_none_or(|over| began <= over)
     }
 }

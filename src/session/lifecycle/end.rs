@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -22,6 +23,9 @@ pub(super) const OPENED_AT_ONCE: usize = 256;
 
 /// So many sessions of one person are asked for or ended at once: others want to be answered meanwhile.
 pub(super) const AT_ONCE: usize = 16;
+
+/// The machines of a provider that issue ID tokens and logout tokens may be so far apart: in doubt a session ends.
+const PROVIDER_SKEW: Duration = Duration::from_secs(60);
 
 /// A session that has been ended.
 #[derive(Clone, Debug)]
@@ -142,9 +146,10 @@ impl Sessions {
         at: Option<Timestamp>,
         reason: EndReason,
     ) -> Result<Vec<Result<EndedSession, SessionError>>, SessionError> {
-        // What was begun after the provider's logout goes on, however late its word comes. Our own times are not compared:
-        // the clocks of other replicas may be ahead.
-        let is_meant = |card: &Card| at.is_none_or(|at| card.login_issued <= at.as_seconds());
+        // What was begun well after the provider's logout goes on, however late its word comes. Our own times are not
+        // compared: the clocks of other replicas may be ahead.
+        let up_to = at.map(|at| at.plus(PROVIDER_SKEW).as_seconds());
+        let is_meant = |card: &Card| up_to.is_none_or(|up_to| card.login_issued <= up_to);
         self.end_members(name, at, reason, is_meant).await
     }
 
