@@ -86,8 +86,11 @@ impl Ledger {
         }
     }
 
-    /// It was acknowledged.
-    pub(super) fn have_ended(&mut self, which: impl Fn(&Known) -> bool, at: u64) {
+    /// It was acknowledged. A failover since it began may have lost it again.
+    pub(super) fn have_ended(&mut self, which: impl Fn(&Known) -> bool, began: u64, at: u64) {
+        if self.failovers.iter().any(|failover| *failover >= began) {
+            return;
+        }
         for known in self.sessions.iter_mut().filter(|known| which(known)) {
             known.ended_at.get_or_insert(at);
         }

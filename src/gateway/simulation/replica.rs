@@ -250,6 +250,7 @@ impl Replica {
             (ledger.sessions[session].cookie.clone(), ledger.sessions[session].chain)
         };
         self.world.say(|| format!("{}: signs session {session} out", self.name));
+        let began = self.world.now();
         let Ok(Opened::Live(opened)) = self.sessions.open(&host(), cookie.as_bytes()).await else { return };
         self.world.ledger.lock().unwrap().may_end(|known| known.chain == chain, "signed out");
         let ended = self.sessions.end(&opened, EndReason::SignOut).await;
@@ -258,7 +259,7 @@ impl Replica {
         }
         self.world.say(|| format!("{}: session {session} is signed out", self.name));
         let key = opened.store_key();
-        self.world.ledger.lock().unwrap().have_ended(|known| known.key == key, self.world.now());
+        self.world.ledger.lock().unwrap().have_ended(|known| known.key == key, began, self.world.now());
         for grant in opened.grants() {
             self.revoker.revoke(&self.endpoint, Arc::clone(grant), opened.reference());
         }
@@ -308,7 +309,7 @@ impl Replica {
             ledger.may_end(&named, "back-channel logout");
             // A failover in the middle of it may have lost what refuses such a login.
             if !ledger.failovers.iter().any(|failover| *failover >= began) {
-                ledger.have_ended(&named, now);
+                ledger.have_ended(&named, began, now);
                 ledger.ended.push(Ended { subject, sid: (!all).then_some(sid), up_to: at, at: now });
             }
             drop(ledger);
@@ -322,12 +323,13 @@ impl Replica {
             (ledger.sessions[session].key, ledger.sessions[session].chain)
         };
         self.world.say(|| format!("{}: an administrator revokes session {session}", self.name));
+        let began = self.world.now();
         self.world.ledger.lock().unwrap().may_end(|known| known.chain == chain, "revoked");
         let ended = self.sessions.end_by_key(key, EndReason::Revoked).await;
         if !self.is_dead()
             && let Ok(ended) = ended
         {
-            self.world.ledger.lock().unwrap().have_ended(|known| known.key == key, self.world.now());
+            self.world.ledger.lock().unwrap().have_ended(|known| known.key == key, began, self.world.now());
             self.revoke(ended);
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Sessions;
+use crate::session::content::SessionContent;
 use crate::session::error::SessionError;
 use crate::session::opened::OpenedSession;
 use crate::session::store::{Replaced, StoreError};
@@ -35,11 +36,14 @@ impl Sessions {
         let known = liveness.newest_generation();
         let cached = liveness.cache_key().and_then(|key| self.cache.find(key));
         let copy = cached.as_ref().into_iter().chain(held).max_by_key(|copy| copy.generation);
-        let copy = copy.filter(|copy| copy.generation > older.generation);
+        // What has been stepped up from meanwhile stays so.
+        let copy = copy.filter(|copy| {
+            copy.generation > older.generation && copy.content.successor.is_some() >= older.content.successor.is_some()
+        });
         let is_lost = liveness.lost_for(self.clock.monotonic()) >= GIVEN_UP_AFTER
             || self.unread_since_a_gap(&older).is_some_and(|past| past >= GIVEN_UP_AFTER);
         match copy {
-            Some(copy) if copy.generation == known || is_lost => self.write_anew(copy, older.generation, known).await,
+            Some(copy) if copy.generation == known || is_lost => self.write_anew(copy, &older, known).await,
             None if is_lost => {
                 liveness.go_back(known, older.generation);
                 Ok(Some(older))
@@ -52,7 +56,7 @@ impl Sessions {
     async fn write_anew(
         &self,
         copy: &Arc<OpenedSession>,
-        stored: u64,
+        older: &OpenedSession,
         known: u64,
     ) -> Result<Option<Arc<OpenedSession>>, SessionError> {
         let rules = self.rules.load_full();
@@ -63,13 +67,14 @@ impl Sessions {
         // Above all that anybody has seen, so that nobody takes it for one of those.
         let generation = copy.generation.max(known).saturating_add(1);
         self.follow_first_key(&rules, copy).await?;
-        let sealed = self.seal(&rules, &copy.identified, generation, &copy.content)?;
+        let content = merged(&copy.content, &older.content);
+        let sealed = self.seal(&rules, &copy.identified, generation, &content)?;
         let size = sealed.record.len();
-        match self.store.replace(copy.store_key(), stored, sealed).await? {
+        match self.store.replace(copy.store_key(), older.generation, sealed).await? {
             Replaced::Written => {
                 tracing::warn!(event = "session.put-back", session = copy.reference());
                 let (identified, kid) = (Arc::clone(&copy.identified), rules.ring.first().kid());
-                Ok(Some(self.opened(&rules, identified, kid, generation, copy.content.clone(), size)))
+                Ok(Some(self.opened(&rules, identified, kid, generation, content, size)))
             }
             Replaced::Moved => Ok(None),
             Replaced::Absent => {
@@ -78,4 +83,17 @@ impl Sessions {
             }
         }
     }
+}
+
+/// The newer version, with what others have got for the older one since: tokens that were refreshed, and first uses.
+fn merged(newer: &SessionContent, older: &SessionContent) -> SessionContent {
+    let mut content = newer.clone();
+    for there in &older.grants {
+        if content.grant(there.key.id()).is_some_and(|ours| ours.token_generation < there.token_generation) {
+            content = content.with_grant(there);
+            content.identity = Arc::clone(&older.identity);
+        }
+    }
+    content.upstreams.extend(older.upstreams.iter().filter(|used| !newer.upstreams.contains(used)).cloned());
+    content
 }

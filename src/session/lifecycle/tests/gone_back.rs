@@ -133,3 +133,27 @@ async fn of_many_that_put_it_back_one_does() {
     let stored = lost.scene.store.memory.load(lost.begun.session.store_key()).await.unwrap().unwrap();
     assert_eq!(stored.sealed.generation, 3);
 }
+
+#[tokio::test]
+async fn what_others_have_refreshed_since_is_not_written_over() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    let follower = tokio::spawn(Arc::clone(&scene.sessions).run());
+    let key = begun.session.store_key();
+    let before = scene.store.memory.load(key).await.unwrap().unwrap();
+    let noted = scene.sessions.note_upstream(&begun.session, "tools").await.unwrap().unwrap();
+    let noted = scene.sessions.note_upstream(&noted, "files").await.unwrap().unwrap();
+    scene.store.memory.replace(key, noted.generation(), before.sealed).await.unwrap();
+    let cold = scene.other(settings(&[1]), NAMESPACE, clients());
+    let other = live(cold.open(&wiki(), begun.cookie.as_bytes()).await.unwrap());
+    cold.save_refreshed(&other, first_grant(&other), tokens("new"), None).await.unwrap();
+    settle().await;
+    scene.clock.pass(1);
+    scene.go_deaf().await;
+    scene.hear_again().await;
+    scene.clock.pass(1);
+    let session = live(scene.open(&begun.cookie).await);
+    assert_eq!((access(&session), session.generation()), ("access-new", 4));
+    assert_eq!(session.content.upstreams, ["wiki", "tools", "files"]);
+    follower.abort();
+}
