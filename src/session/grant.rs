@@ -79,6 +79,11 @@ impl Grant {
         self.token_generation == sent.token_generation && self.tokens.refresh_token == sent.tokens.refresh_token
     }
 
+    /// How far it has come: of two versions of a grant the one further on counts.
+    pub(super) const fn progress(&self) -> (u64, bool, bool) {
+        (self.token_generation, self.refresh_disabled, self.uncertain_since.is_some())
+    }
+
     /// The grant that a login brings.
     #[must_use]
     pub const fn new(key: GrantKey, tokens: GrantTokens, obtained: Timestamp) -> Self {

@@ -113,6 +113,11 @@ impl Liveness {
         self.unanswered_at.load(Ordering::Acquire) > self.read_at()
     }
 
+    /// Whether somebody asks it at the moment, when it has failed before.
+    pub(super) fn is_being_asked(&self) -> bool {
+        self.asked_at.load(Ordering::Acquire) > self.unanswered_at.load(Ordering::Acquire)
+    }
+
     pub(super) fn read_at(&self) -> u64 {
         self.read_at.load(Ordering::Acquire)
     }

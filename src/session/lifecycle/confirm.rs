@@ -177,7 +177,9 @@ impl Sessions {
                 if self.hears_of(newest, self.clock.monotonic()) {
                     return Some(Opened::Live(Arc::clone(newest)));
                 }
-                if liveness.is_unanswered() {
+                // Within the grace nobody waits for a store that was away a moment ago. After it, what one that may be back
+                // says to whoever asks it right now is worth a wait.
+                if liveness.is_unanswered() && (!liveness.is_being_asked() || self.within_grace(session)) {
                     return None;
                 }
                 changed.await;

@@ -85,11 +85,12 @@ impl Sessions {
     }
 }
 
-/// The newer version, with what others have got for the older one since: tokens that were refreshed, and first uses.
+/// The newer version, with what others have got for the older one since: tokens that were refreshed, what is known of a
+/// refresh token that was sent, and first uses.
 fn merged(newer: &SessionContent, older: &SessionContent) -> SessionContent {
     let mut content = newer.clone();
     for there in &older.grants {
-        if content.grant(there.key.id()).is_some_and(|ours| ours.token_generation < there.token_generation) {
+        if content.grant(there.key.id()).is_some_and(|ours| ours.progress() < there.progress()) {
             content = content.with_grant(there);
             content.identity = Arc::clone(&older.identity);
         }

@@ -68,6 +68,28 @@ async fn ss_01_an_opened_session_goes_on_for_the_grace_and_then_nothing_is_known
 }
 
 #[tokio::test]
+async fn of_many_after_the_grace_none_is_refused_once_the_store_is_back() {
+    let (scene, begun, _follower) = followed().await;
+    scene.go_deaf().await;
+    scene.set_away(true);
+    scene.clock.pass(61);
+    assert!(open_there(&scene, &begun).await.is_err());
+    scene.set_away(false);
+    scene.store.slow_loads.store(true, Ordering::SeqCst);
+    scene.clock.pass(1);
+    let before = loads(&scene);
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (replica, cookie) = (Arc::clone(scene.replica()), begun.cookie.as_bytes().to_vec());
+        opening.spawn(async move { replica.open(&wiki(), &cookie).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        live(opened.unwrap().unwrap());
+    }
+    assert_eq!(loads(&scene), before + 1);
+}
+
+#[tokio::test]
 async fn without_a_grace_nothing_goes_on() {
     let scene = Scene::with(SessionSettings { outage_grace: Duration::ZERO, ..settings(&[1]) }, 10);
     let begun = scene.begin("alice").await;

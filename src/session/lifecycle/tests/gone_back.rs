@@ -1,5 +1,6 @@
 use super::*;
 use crate::session::fixtures::tokens;
+use crate::session::grant::GrantMark;
 
 /// Alice logged in, open at two replicas that follow the store, her tokens refreshed at the first, and a failover that
 /// has lost this.
@@ -156,4 +157,21 @@ async fn what_others_have_refreshed_since_is_not_written_over() {
     assert_eq!((access(&session), session.generation()), ("access-new", 4));
     assert_eq!(session.content.upstreams, ["wiki", "tools", "files"]);
     follower.abort();
+}
+
+#[tokio::test]
+async fn what_others_have_noted_of_a_refresh_token_stays_with_it() {
+    let scene = Scene::new();
+    let begun = scene.begin("alice").await;
+    let key = begun.session.store_key();
+    let before = scene.store.memory.load(key).await.unwrap().unwrap();
+    let noted = scene.sessions.note_upstream(&begun.session, "tools").await.unwrap().unwrap();
+    let noted = scene.sessions.note_upstream(&noted, "files").await.unwrap().unwrap();
+    scene.store.memory.replace(key, noted.generation(), before.sealed).await.unwrap();
+    let cold = scene.other(settings(&[1]), NAMESPACE, clients());
+    let other = live(cold.open(&wiki(), begun.cookie.as_bytes()).await.unwrap());
+    let mark = GrantMark::UncertainSince(Timestamp::from_seconds(NOW));
+    cold.mark(&other, first_grant(&other), mark).await.unwrap();
+    let put_back = scene.sessions.reload(&noted).await.unwrap().unwrap();
+    assert_eq!(first_grant(&put_back).uncertain_since, Some(Timestamp::from_seconds(NOW)), "it may have been spent");
 }
