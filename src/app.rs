@@ -151,6 +151,8 @@ pub struct World {
     pub entropy: Arc<dyn Entropy>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What probes are told.
+    pub readiness: Arc<Readiness>,
     /// Where access lines go, unless they are off.
     pub access_log: Option<Arc<AccessLog>>,
 }
@@ -243,7 +245,7 @@ async fn start_with(
 ) -> Result<Running, StartError> {
     let (limits, grace) = (SharedLimits::new(settings.listen.limits), settings.listen.startup_grace);
     let metrics = Arc::clone(&world.metrics);
-    let readiness = Arc::new(Readiness::new());
+    let readiness = Arc::clone(&world.readiness);
     let shutdown = Shutdown::default();
     let mut background = JoinSet::new();
 
@@ -271,7 +273,6 @@ async fn start_with(
     background.spawn(Arc::clone(&sessions).run());
 
     let lasting = Lasting {
-        readiness: Arc::clone(&readiness),
         limits: limits.clone(),
         sessions: Arc::clone(&sessions),
         store,

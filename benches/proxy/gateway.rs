@@ -57,6 +57,7 @@ pub async fn run(upstream: SocketAddr, provider: SocketAddr, access_log: Option<
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::clone(&metrics),
+        readiness: Arc::default(),
         access_log: log.clone(),
     };
     let running =

@@ -10,7 +10,6 @@ use super::observers::ProviderCounters;
 use super::restart::Fixed;
 use super::stores::OpenStore;
 use super::{StartError, World, signing};
-use crate::admin::readiness::Readiness;
 use crate::gateway::route::{KnownProvider, Route, RouteTable};
 use crate::gateway::settings::{RouteSettings, Settings};
 use crate::gateway::{Gateway, GatewayParts};
@@ -28,7 +27,6 @@ use crate::upstream::{IdentityAssertion, ManagedSet, Upstream, Via};
 /// What there is once in a process, whatever its configuration.
 pub(super) struct Lasting {
     pub(super) world: World,
-    pub(super) readiness: Arc<Readiness>,
     pub(super) limits: SharedLimits,
     pub(super) sessions: Arc<Sessions>,
     pub(super) store: OpenStore,
@@ -143,7 +141,7 @@ impl Lasting {
         let parts = ProviderParts {
             clock: Arc::clone(&self.world.clock),
             entropy: Arc::clone(&self.world.entropy),
-            observer: Arc::new(ProviderCounters::new(&counted, too_many, &self.readiness, settings.label())),
+            observer: Arc::new(ProviderCounters::new(&counted, too_many, &self.world.readiness, settings.label())),
         };
         let provider = match before {
             Some(before) => Provider::succeeding(&before.known.provider, settings, parts)?,

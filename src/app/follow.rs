@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
+use super::World;
 use super::notify_socket::{NotifySocket, ServiceState};
 use super::reload::Reloader;
 use super::watch::{self, Watch};
@@ -42,9 +43,7 @@ impl Follower {
     ) -> Option<Self> {
         let path = sources.file()?.to_owned();
         let (seen, watch) = (sources.clone(), Watch::new());
-        let follower = Self { path, reloader, level, service, seen, in_force: sources, watch };
-        follower.tell_in_force();
-        Some(follower)
+        Some(Self { path, reloader, level, service, seen, in_force: sources, watch })
     }
 
     /// Runs until it is dropped.
@@ -69,7 +68,7 @@ impl Follower {
     /// Reloads, and tells the service manager when that begins and when it is over, whatever came of it.
     async fn reload(&mut self, is_ordered: bool) {
         // Until the start is over it alone is told of: the `Ready` of a reload would end it.
-        let is_told = self.reloader.lasting().readiness.phase() == Phase::Ready;
+        let is_told = self.reloader.lasting().world.readiness.phase() == Phase::Ready;
         if is_told {
             self.service.tell(ServiceState::Reloading).await;
         }
@@ -110,9 +109,9 @@ impl Follower {
                     handle.set(level);
                 }
                 self.outcome(ReloadOutcome::Ok);
-                self.tell_in_force();
+                tell_in_force(&self.reloader.lasting().world, &self.in_force);
                 let digest = self.in_force.digest();
-                let generation = self.reloader.lasting().readiness.in_force().map(|in_force| in_force.generation);
+                let generation = self.reloader.lasting().world.readiness.in_force().map(|in_force| in_force.generation);
                 tracing::info!(event = "config.reloaded", digest, generation);
                 if reloaded.key_rotated {
                     tracing::info!(event = "key.rotated", "sessions are sealed under another key from now on");
@@ -146,15 +145,7 @@ impl Follower {
 
     fn outcome(&self, outcome: ReloadOutcome) {
         self.reloader.lasting().world.metrics.config.read(outcome);
-        self.reloader.lasting().readiness.set_refused(outcome == ReloadOutcome::Rejected);
-    }
-
-    /// What probes and metrics say of the configuration that has just come into force.
-    fn tell_in_force(&self) {
-        let lasting = self.reloader.lasting();
-        let now = lasting.world.clock.now();
-        lasting.readiness.set_in_force(self.in_force.digest(), now);
-        lasting.world.metrics.config.in_force_since(now.as_seconds());
+        self.reloader.lasting().world.readiness.set_refused(outcome == ReloadOutcome::Rejected);
     }
 
     async fn have_changed(&self) -> bool {
@@ -169,6 +160,15 @@ impl Follower {
         if let Ok(directories) = directories {
             self.watch.follow(directories);
         }
+    }
+}
+
+/// What probes and metrics say of a configuration that has just come into force, if it comes from a file.
+pub(super) fn tell_in_force(world: &World, sources: &Sources) {
+    if sources.file().is_some() {
+        let now = world.clock.now();
+        world.readiness.set_in_force(sources.digest(), now);
+        world.metrics.config.in_force_since(now.as_seconds());
     }
 }
 

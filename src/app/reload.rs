@@ -128,7 +128,7 @@ impl Lasting {
     fn forget_providers_but(&self, labels: &[String]) {
         let conditions: Vec<_> = labels.iter().map(|label| provider_condition(label)).collect();
         let is_provider = |name: &str| name.starts_with(&provider_condition(""));
-        self.readiness.keep_conditions(|name| !is_provider(name) || conditions.iter().any(|kept| kept == name));
+        self.world.readiness.keep_conditions(|name| !is_provider(name) || conditions.iter().any(|kept| kept == name));
         self.world.metrics.keep_providers(labels);
     }
 }

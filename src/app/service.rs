@@ -42,6 +42,8 @@ pub fn serve(loaded: Loaded) -> Result<(), StartError> {
         let listeners = Listeners::bind(&settings.listen).await?;
         announce(&settings, &listeners);
         let service = Arc::new(NotifySocket::from_environment(&SystemEnvironment));
+        // Before a probe can hear that the start is over.
+        follow::tell_in_force(&world, &sources);
         let running = start(settings, listeners, world).await?;
         let mut signals = Signals::listen()?;
         let mut following = JoinSet::new();
@@ -105,6 +107,7 @@ pub(super) fn world(
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::clone(metrics),
+        readiness: Arc::default(),
         access_log: Some(Arc::clone(&access_log)),
     };
     Ok((world, level, Sinks { access_log, events, audit }))

@@ -291,6 +291,7 @@ impl Gateway {
             clock: Arc::clone(&clock) as Arc<_>,
             entropy: Arc::clone(&entropy) as Arc<_>,
             metrics: Arc::clone(&metrics),
+            readiness: Arc::default(),
             access_log: Some(Arc::clone(&access)),
         };
         let running = app::start_with_store(settings, listeners, world, Arc::clone(&store) as Arc<_>).await.unwrap();
