@@ -56,7 +56,7 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
             });
         }
         for route in settings.routes.into_iter().filter(|route| !route.forward_auth()) {
-            let subject = format!("upstream {} at {}", route.upstream.name, shown(&route.upstream.target));
+            let subject = format!("upstream {} at {}", route.upstream.name, route.upstream.target);
             let problem = connect(&route.upstream.target, route.upstream.timeouts.connect).await;
             results.push(OnlineResult { subject, problem });
         }
@@ -64,19 +64,10 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
     })
 }
 
-fn shown(target: &Target) -> String {
-    match target {
-        Target::Http { host, port } => format!("http://{host}:{port}"),
-        Target::Https { host, port } => format!("https://{host}:{port}"),
-        Target::Elsewhere => "another proxy".to_owned(),
-        Target::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
 async fn connect(target: &Target, patience: Duration) -> Option<String> {
     let connected = async {
         match target {
-            Target::Http { host, port } | Target::Https { host, port } => {
+            Target::Http { host, port } | Target::H2c { host, port } | Target::Https { host, port } => {
                 TcpStream::connect((host.trim_matches(['[', ']']), *port)).await.map(drop)
             }
             Target::Elsewhere => Ok(()),

@@ -87,7 +87,7 @@ pub(super) fn check_loops(routes: &[Route<'_>], listen: &ListenSettings, public_
 
 fn leads_to(target: &Target, host: &Host, scheme: Scheme) -> bool {
     let (target_scheme, text, port) = match target {
-        Target::Http { host, port } => (Scheme::Http, host, port),
+        Target::Http { host, port } | Target::H2c { host, port } => (Scheme::Http, host, port),
         Target::Https { host, port } => (Scheme::Https, host, port),
         Target::Unix(_) | Target::Elsewhere => return false,
     };
@@ -97,7 +97,10 @@ fn leads_to(target: &Target, host: &Host, scheme: Scheme) -> bool {
 fn leads_to_listener(target: &Target, listener: &ListenAddress) -> bool {
     let (host, port) = match (target, listener) {
         (Target::Unix(target), ListenAddress::Unix(listener)) => return target == listener,
-        (Target::Http { host, port } | Target::Https { host, port }, ListenAddress::Tcp(_)) => (host, *port),
+        (
+            Target::Http { host, port } | Target::H2c { host, port } | Target::Https { host, port },
+            ListenAddress::Tcp(_),
+        ) => (host, *port),
         _ => return false,
     };
     let ListenAddress::Tcp(address) = listener else { return false };

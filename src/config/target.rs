@@ -47,12 +47,9 @@ pub(super) fn target(section: &Section<'_>, proxies: &TrustedProxies) -> Option<
         setting.refuse(message, "write for example \"unix:/run/wiki.sock\"");
         return None;
     }
-    if text.starts_with("h2c:") {
-        setting.mask();
-        setting.refuse_unbuilt("h2c", "write http");
-        return None;
-    }
-    let url = web_address::url(&setting, EXAMPLE)?;
+    // `h2c` is not a scheme of the standards; its URLs read like those of http.
+    let h2c = text.strip_prefix("h2c://").map(|rest| format!("http://{rest}"));
+    let url = web_address::read(&setting, h2c.as_deref().unwrap_or(text), EXAMPLE)?;
     if url.path() != "/" || url.query().is_some() {
         let message = format!("`{}` has a path or a query; the path of a request goes on as it came", setting.path());
         setting.refuse(message, "write scheme, host and port alone");
@@ -63,5 +60,9 @@ pub(super) fn target(section: &Section<'_>, proxies: &TrustedProxies) -> Option<
         setting.refuse(format!("`{}` has the port 0", setting.path()), format!("write for example {EXAMPLE}"));
         return None;
     }
-    Some(if url.scheme() == "https" { Target::Https { host, port } } else { Target::Http { host, port } })
+    Some(match url.scheme() {
+        "https" => Target::Https { host, port },
+        _ if h2c.is_some() => Target::H2c { host, port },
+        _ => Target::Http { host, port },
+    })
 }

@@ -8,7 +8,11 @@ use super::setting::Setting;
 
 /// A `http` or `https` URL without user information and fragment; reports anything else without repeating it.
 pub(super) fn url(setting: &Setting<'_>, example: &str) -> Option<Url> {
-    let text = setting.string(example)?;
+    read(setting, setting.string(example)?, example)
+}
+
+/// The same of a text that stands for that of the setting.
+pub(super) fn read(setting: &Setting<'_>, text: &str, example: &str) -> Option<Url> {
     // Asked of the text too: what the parser cannot read may hold a password all the same.
     let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = after_scheme.split(['/', '?', '#', '\\']).next().unwrap_or_default();

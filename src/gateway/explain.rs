@@ -147,10 +147,8 @@ fn wrong_path(error: PathError, policy: PathPolicy) -> &'static str {
 fn upstream(route: &RouteSettings, path: &CanonicalPath) -> String {
     let settings = &route.upstream;
     let target = match &settings.target {
-        Target::Http { host, port } => format!("http://{host}:{port}"),
-        Target::Https { host, port } => format!("https://{host}:{port}"),
-        Target::Unix(socket) => format!("unix:{}", socket.display()),
         Target::Elsewhere => "another proxy carries it and asks about".to_owned(),
+        target => target.to_string(),
     };
     let prefix = settings.strip_prefix.as_deref().and_then(|prefix| Prefix::new(prefix).ok());
     let asked = prefix.as_ref().map_or(path.as_str(), |prefix| prefix.strip_routed(path.as_str()));

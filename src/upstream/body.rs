@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::carried::Carried;
 use super::hop_by_hop;
 use super::principal::SharedGuard;
 
@@ -55,7 +55,8 @@ impl Patience {
 /// Most answers are there at once: timers and the session's end are not even registered before the upstream first keeps
 /// us waiting.
 pub struct Body {
-    inner: Incoming,
+    /// None when the connection carries another protocol from here on.
+    inner: Option<Carried>,
     patience: Patience,
     guard: Option<SharedGuard>,
     waiting: Option<Box<Waiting>>,
@@ -76,8 +77,12 @@ struct Waiting {
 }
 
 impl Body {
-    pub(super) const fn new(inner: Incoming, patience: Patience, guard: Option<SharedGuard>) -> Self {
-        Self { inner, patience, guard, waiting: None }
+    pub(super) const fn new(inner: Carried, patience: Patience, guard: Option<SharedGuard>) -> Self {
+        Self { inner: Some(inner), patience, guard, waiting: None }
+    }
+
+    pub(super) const fn none() -> Self {
+        Self { inner: None, patience: Patience::STREAM, guard: None, waiting: None }
     }
 }
 
@@ -122,6 +127,7 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = &mut *self;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let patience = this.patience;
         // A download that always has data ready must notice the end of its session too.
         if let Some(waiting) = &mut this.waiting
@@ -129,7 +135,7 @@ impl HttpBody for Body {
         {
             return Poll::Ready(Some(Err(BodyError::SessionEnded)));
         }
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     hop_by_hop::strip_trailers(trailers);
@@ -153,10 +159,10 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }

@@ -3,22 +3,19 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use http::Uri;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use super::error::InvalidUpstream;
-use super::settings::{Target, UpstreamSettings};
+use super::settings::{Target, UpstreamSettings, UpstreamTls};
 use super::stream::Stream;
 use super::tls;
 
@@ -27,7 +24,7 @@ const KEEP_ALIVE_PROBE: Duration = Duration::from_secs(60);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
     /// The deadline has passed.
     #[error("no connection in time")]
     Timeout,
@@ -43,77 +40,145 @@ pub(super) enum ConnectError {
     /// The handshake, the certificate among it.
     #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
+    /// The beginning of HTTP.
+    #[error("the connection does not speak HTTP")]
+    Protocol(#[source] hyper::Error),
+    /// It was closed as soon as it was made.
+    #[error("the connection was closed at once")]
+    Closed,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Any request.
+    Any,
+    /// One that only HTTP/1.1 carries: the handshake of a WebSocket.
+    Http1,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1 (RFC 9112).
+    Http1,
+    /// HTTP/2 (RFC 9113).
+    Http2,
 }
 
 /// Makes connections to one application, whatever address it is asked for.
-#[derive(Clone)]
 pub(super) struct Connector {
     route: Route,
     deadline: Duration,
 }
 
-#[derive(Clone)]
 enum Route {
-    Tcp { http: HttpConnector, address: Uri, tls: Option<Tls> },
+    Tcp { http: HttpConnector, address: Uri, protocol: Protocol },
+    Tls { http: HttpConnector, address: Uri, tls: Tls },
     Unix(Arc<Path>),
     Nowhere,
 }
 
-#[derive(Clone)]
 struct Tls {
-    config: Arc<ClientConfig>,
+    /// Offers HTTP/2 and HTTP/1.1.
+    any: TlsConnector,
+    http1: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Connector {
     pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, InvalidUpstream> {
         let route = match &settings.target {
-            Target::Http { host, port } => Route::tcp(&authority(host, *port)?, None)?,
+            Target::Http { host, port } => Route::tcp(host, *port, Protocol::Http1)?,
+            Target::H2c { host, port } => Route::tcp(host, *port, Protocol::Http2)?,
             Target::Https { host, port } => {
-                let name = match &settings.tls.server_name {
-                    Some(name) => name.clone(),
-                    None => ServerName::try_from(bare(host).to_owned()).map_err(|_| InvalidUpstream::Host)?,
-                };
-                let config = tls::client_config(&settings.tls.ca_certificates)?;
-                Route::tcp(&authority(host, *port)?, Some(Tls { config, name }))?
+                let (http, address) = tcp(host, *port)?;
+                Route::Tls { http, address, tls: Tls::new(&settings.tls, host)? }
             }
             Target::Unix(path) => Route::Unix(path.as_path().into()),
             Target::Elsewhere => Route::Nowhere,
         };
         Ok(Self { route, deadline: settings.timeouts.connect })
     }
+
+    /// Makes a connection, and says what is spoken on it.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub(super) async fn connect(&self, wanted: Wanted) -> Result<(Stream, Protocol), ConnectError> {
+        tokio::time::timeout(self.deadline, self.route.connect(wanted)).await.unwrap_or(Err(ConnectError::Timeout))
+    }
+
+    /// Whether HTTP/2 is spoken without asking.
+    pub(super) const fn speaks_only_http2(&self) -> bool {
+        matches!(self.route, Route::Tcp { protocol: Protocol::Http2, .. })
+    }
+
+    /// The scheme of what is asked there.
+    pub(super) const fn scheme(&self) -> &'static Scheme {
+        if matches!(self.route, Route::Tls { .. }) { &Scheme::HTTPS } else { &Scheme::HTTP }
+    }
 }
 
 impl Route {
-    fn tcp(authority: &Authority, tls: Option<Tls>) -> Result<Self, InvalidUpstream> {
-        let address = Uri::builder()
-            .scheme("http")
-            .authority(authority.clone())
-            .path_and_query("/")
-            .build()
-            .map_err(|_| InvalidUpstream::Host)?;
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.set_keepalive(Some(KEEP_ALIVE_PROBE));
-        Ok(Self::Tcp { http, address, tls })
+    fn tcp(host: &str, port: u16, protocol: Protocol) -> Result<Self, InvalidUpstream> {
+        let (http, address) = tcp(host, port)?;
+        Ok(Self::Tcp { http, address, protocol })
     }
 
-    async fn connect(self) -> Result<Stream, ConnectError> {
+    async fn connect(&self, wanted: Wanted) -> Result<(Stream, Protocol), ConnectError> {
         match self {
-            Self::Tcp { mut http, address, tls } => {
-                let tcp = http.call(address).await.map_err(|error| ConnectError::Tcp(error.into()))?.into_inner();
-                match tls {
-                    None => Ok(Stream::Tcp(tcp)),
-                    Some(Tls { config, name }) => {
-                        let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(ConnectError::Tls)?;
-                        Ok(Stream::Tls(Box::new(stream)))
-                    }
-                }
+            Self::Tcp { http, address, protocol } => {
+                let protocol = if wanted == Wanted::Http1 { Protocol::Http1 } else { *protocol };
+                Ok((Stream::Tcp(dial(http, address).await?), protocol))
+            }
+            Self::Tls { http, address, tls } => {
+                let tcp = dial(http, address).await?;
+                let connector = if wanted == Wanted::Http1 { &tls.http1 } else { &tls.any };
+                let stream = connector.connect(tls.name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+                let chosen = stream.get_ref().1.alpn_protocol();
+                let protocol = if chosen == Some(tls::HTTP_2) { Protocol::Http2 } else { Protocol::Http1 };
+                Ok((Stream::Tls(Box::new(stream)), protocol))
+            }
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(ConnectError::Unix)?;
+                Ok((Stream::Unix(stream), Protocol::Http1))
             }
             Self::Nowhere => Err(ConnectError::Elsewhere),
-            Self::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix).map_err(ConnectError::Unix),
         }
     }
+}
+
+impl Tls {
+    fn new(settings: &UpstreamTls, host: &str) -> Result<Self, InvalidUpstream> {
+        let name = match &settings.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(bare(host).to_owned()).map_err(|_| InvalidUpstream::Host)?,
+        };
+        let http1 = tls::client_config(&settings.ca_certificates)?;
+        let mut any = http1.clone();
+        any.alpn_protocols.insert(0, tls::HTTP_2.to_vec());
+        Ok(Self { any: Arc::new(any).into(), http1: Arc::new(http1).into(), name })
+    }
+}
+
+fn tcp(host: &str, port: u16) -> Result<(HttpConnector, Uri), InvalidUpstream> {
+    let address = Uri::builder()
+        .scheme("http")
+        .authority(authority(host, port)?)
+        .path_and_query("/")
+        .build()
+        .map_err(|_| InvalidUpstream::Host)?;
+    let mut http = HttpConnector::new();
+    http.set_nodelay(true);
+    http.set_keepalive(Some(KEEP_ALIVE_PROBE));
+    Ok((http, address))
+}
+
+/// Looks the name up and connects to one of its addresses.
+async fn dial(http: &HttpConnector, address: &Uri) -> Result<TcpStream, ConnectError> {
+    let connected = http.clone().call(address.clone()).await;
+    connected.map(TokioIo::into_inner).map_err(|error| ConnectError::Tcp(error.into()))
 }
 
 /// Host and port as in a URL; an IPv6 address may come with or without its brackets.
@@ -125,23 +190,4 @@ pub(super) fn authority(host: &str, port: u16) -> Result<Authority, InvalidUpstr
 
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
-    type Error = ConnectError;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let route = self.route.clone();
-        let deadline = self.deadline;
-        Box::pin(async move {
-            let connected = tokio::time::timeout(deadline, route.connect()).await;
-            connected.unwrap_or(Err(ConnectError::Timeout)).map(TokioIo::new)
-        })
-    }
 }

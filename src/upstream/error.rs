@@ -1,21 +1,21 @@
 //! Why a request got no answer from its application, or why an application cannot be spoken to.
 
 use http::HeaderName;
-use hyper_util::client::legacy;
 
 use super::body_limits::BodyRefused;
+use super::connector::ConnectError;
+use super::http1::Failed;
 use super::identity_assertion::AssertionError;
 use super::template::UnusableValue;
 use super::upgrade::UpgradeRefused;
 
 /// A request that was not forwarded, or whose answer cannot be used.
 ///
-/// Nothing of it is repeated: only what was never begun is tried on another connection.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// No connection (502).
     #[error("the upstream cannot be reached")]
-    Unreachable(#[source] legacy::Error),
+    Unreachable(#[source] ConnectError),
     /// No connection in time, TLS included (502).
     #[error("the upstream did not accept a connection in time")]
     ConnectTimeout,
@@ -56,7 +56,7 @@ pub enum UpstreamError {
     HeadTooLarge,
     /// The body that comes from the browser is malformed or broke off (400; mostly nobody is left to read it).
     #[error("the body of the request broke off")]
-    RequestBody(#[source] legacy::Error),
+    RequestBody(#[source] hyper::Error),
     /// The body is beyond a limit (413 or 408).
     #[error(transparent)]
     BodyRefused(BodyRefused),
@@ -70,7 +70,7 @@ pub enum UpstreamError {
 pub enum BadAnswer {
     /// It is not HTTP, or the connection broke before the head was complete.
     #[error("the answer is malformed or incomplete")]
-    Malformed(#[source] legacy::Error),
+    Malformed(#[source] hyper::Error),
     /// 101 although nothing was asked, or to another protocol than asked.
     #[error("the upstream changes the protocol to one that was not asked for")]
     Upgrade,
@@ -105,22 +105,26 @@ pub enum InvalidUpstream {
     Prefix,
 }
 
-impl UpstreamError {
-    /// Sorts the pooled client's errors.
-    pub(super) fn of(error: legacy::Error) -> Self {
-        use super::connector::ConnectError;
-        use std::error::Error as _;
-        let source = error.source();
-        if error.is_connect() {
-            let late = source
-                .and_then(|source| source.downcast_ref::<ConnectError>())
-                .is_some_and(|error| matches!(error, ConnectError::Timeout));
-            return if late { Self::ConnectTimeout } else { Self::Unreachable(error) };
+impl From<ConnectError> for UpstreamError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Timeout => Self::ConnectTimeout,
+            error => Self::Unreachable(error),
         }
-        match source.and_then(|source| source.downcast_ref::<hyper::Error>()) {
+    }
+}
+
+impl From<Failed> for UpstreamError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unsendable(error) => Self::Target(error),
             // Of what is ours to do wrong, only the body can fail: it is the browser's.
-            Some(cause) if cause.is_user() => Self::RequestBody(error),
-            _ => Self::BadAnswer(BadAnswer::Malformed(error)),
+            Failed::NotBegun(_, error) | Failed::Unheard(error) | Failed::Broken(error) if error.is_user() => {
+                Self::RequestBody(error)
+            }
+            Failed::NotBegun(_, error) | Failed::Unheard(error) | Failed::Broken(error) => {
+                Self::BadAnswer(BadAnswer::Malformed(error))
+            }
         }
     }
 }

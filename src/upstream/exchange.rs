@@ -61,6 +61,11 @@ impl Exchange {
         self.refused.get().copied()
     }
 
+    /// Whether an interim answer has come.
+    pub(super) fn is_heard(&self) -> bool {
+        self.interim.load(Ordering::Relaxed) > 0
+    }
+
     /// Ready once there have been too many interim answers.
     pub(super) fn poll_flooded(&self, cx: &Context<'_>) -> Poll<()> {
         self.waiting.register(cx.waker());

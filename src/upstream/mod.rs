@@ -5,13 +5,18 @@
 
 pub mod body;
 pub mod body_limits;
+mod carried;
+mod client;
 mod connector;
 pub mod error;
 mod forwarded;
 mod hop_by_hop;
+mod http1;
+mod http2;
 pub mod identity_assertion;
 pub mod managed;
 pub mod own_names;
+mod pool;
 pub mod prefix;
 pub mod presets;
 mod principal;
@@ -43,8 +48,6 @@ use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prometheus::IntGauge;
 
 pub use body::{Body, BodyError};
@@ -61,15 +64,14 @@ pub use via::Via;
 
 use body::Patience;
 use body_limits::Allowance;
-use connector::Connector;
+use client::Answer;
+use connector::{Connector, Wanted};
 use exchange::Exchange;
+use pool::Pool;
 use request::RequestComposer;
 use request_body::RequestBody;
 use response::{PublicOrigin, ResponseFilter};
 use settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
-
-/// How long an idle connection is kept: below the keep-alive of most servers, so that few are found closed.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// So often an upload asks whether its session has ended.
 const SESSION_LOOK: Duration = Duration::from_secs(5);
@@ -84,7 +86,7 @@ pub struct Upstream {
     managed: Arc<ManagedSet>,
     via: Via,
     tunnels: IntGauge,
-    client: Client<Connector, RequestBody>,
+    pool: Arc<Pool>,
 }
 
 /// Everything by which a connection to an application is made: the pool serves as long as it stays the same.
@@ -120,15 +122,8 @@ impl Upstream {
         tunnels: IntGauge,
         assertion: Option<IdentityAssertion>,
     ) -> Result<Arc<Self>, InvalidUpstream> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            // Only what was never begun: a connection that was found closed before a byte was written.
-            .retry_canceled_requests(true)
-            .set_host(false)
-            .http1_preserve_header_case(true)
-            .build(Connector::new(settings)?);
-        Self::with_client(settings, managed, via, tunnels, assertion, client)
+        let pool = Pool::new(Connector::new(settings)?);
+        Self::with_pool(settings, managed, via, tunnels, assertion, pool)
     }
 
     /// Sets up what takes the place of `before`. Connections that are open go on serving unless they are made in
@@ -145,19 +140,19 @@ impl Upstream {
         assertion: Option<IdentityAssertion>,
     ) -> Result<Arc<Self>, InvalidUpstream> {
         if before.connection == Connection::of(settings) {
-            Self::with_client(settings, managed, via, tunnels, assertion, before.client.clone())
+            Self::with_pool(settings, managed, via, tunnels, assertion, Arc::clone(&before.pool))
         } else {
             Self::new(settings, managed, via, tunnels, assertion)
         }
     }
 
-    fn with_client(
+    fn with_pool(
         settings: &UpstreamSettings,
         managed: Arc<ManagedSet>,
         via: Via,
         tunnels: IntGauge,
         assertion: Option<IdentityAssertion>,
-        client: Client<Connector, RequestBody>,
+        pool: Arc<Pool>,
     ) -> Result<Arc<Self>, InvalidUpstream> {
         let composer = RequestComposer::new(settings, &managed, assertion)?;
         Ok(Arc::new(Self {
@@ -169,7 +164,7 @@ impl Upstream {
             managed,
             via,
             tunnels,
-            client,
+            pool,
         }))
     }
 
@@ -225,22 +220,27 @@ impl Upstream {
             upstream: &self.name,
         };
         let exchange = Arc::new(Exchange::default());
-        let allowance = (!body.is_end_stream())
-            .then(|| Box::new(Allowance::new(outgoing.body_limits, outgoing.clock, &parts.headers)));
-        let (watched, guard) = (Arc::clone(&exchange), outgoing.guard.clone());
-        let body = RequestBody::new(body, Arc::clone(&self.managed), watched, guard, allowance);
+        let body = if body.is_end_stream() {
+            RequestBody::none()
+        } else {
+            let allowance = Allowance::new(outgoing.body_limits, outgoing.clock, &parts.headers);
+            let (watched, guard) = (Arc::clone(&exchange), outgoing.guard.clone());
+            RequestBody::new(body, Arc::clone(&self.managed), watched, guard, allowance)
+        };
         let mut request = Request::from_parts(parts, body);
         let browser = outgoing.upgrade.map(|_| hyper::upgrade::on(&mut request));
         exchange.watch(&mut request);
 
-        let mut response = self.answer(request, &exchange, outgoing.guard.as_ref()).await?;
-        let application = hyper::upgrade::on(&mut response);
-        let (mut parts, body) = response.into_parts();
-        response::check_framing(&parts).map_err(UpstreamError::BadAnswer)?;
-        match (parts.status, outgoing.upgrade, browser) {
-            (StatusCode::SWITCHING_PROTOCOLS, Some(handshake), Some(browser))
-                if WebSocketHandshake::is_accepted_by(&parts.headers) =>
-            {
+        let wanted = if outgoing.upgrade.is_some() { Wanted::Http1 } else { Wanted::Any };
+        let (mut parts, body) = match self.answer(request, &exchange, wanted, outgoing.guard.as_ref()).await? {
+            Answer::Response(response) => response.into_parts(),
+            Answer::Switched(mut parts, application) => {
+                response::check_framing(&parts).map_err(UpstreamError::BadAnswer)?;
+                let (Some(handshake), Some(browser), true) =
+                    (outgoing.upgrade, browser, WebSocketHandshake::is_accepted_by(&parts.headers))
+                else {
+                    return Err(UpstreamError::BadAnswer(BadAnswer::Upgrade));
+                };
                 filter.apply(&mut parts);
                 handshake.set(&mut parts.headers);
                 let (open, place) = (self.tunnels.clone(), outgoing.place);
@@ -250,14 +250,13 @@ impl Upstream {
                     open.dec();
                     drop(place);
                 });
-                return Ok(Response::from_parts(parts, Body::new(body, Patience::STREAM, None)));
+                return Ok(Response::from_parts(parts, Body::none()));
             }
-            (StatusCode::SWITCHING_PROTOCOLS, _, _) => return Err(UpstreamError::BadAnswer(BadAnswer::Upgrade)),
-            // What came in was within our limits: it is what we have added that is too much.
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, _, _) if authenticated => {
-                return Err(UpstreamError::HeadTooLarge);
-            }
-            _ => {}
+        };
+        response::check_framing(&parts).map_err(UpstreamError::BadAnswer)?;
+        // What came in was within our limits: it is what we have added that is too much.
+        if parts.status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE && authenticated {
+            return Err(UpstreamError::HeadTooLarge);
         }
         let patience =
             if response::is_stream(&parts.headers) { Patience::STREAM } else { Patience::ordinary(self.timeouts.idle) };
@@ -269,17 +268,16 @@ impl Upstream {
     async fn answer(
         &self,
         request: Request<RequestBody>,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
+        wanted: Wanted,
         guard: Option<&SharedGuard>,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let mut answer = pin!(self.client.request(request));
+    ) -> Result<Answer, UpstreamError> {
+        let mut answer = pin!(client::send(&self.pool, request, exchange, wanted));
         let mut wait = pin!(poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(answer) => {
                 exchange.set_answered();
                 // Whose fault it is that the body broke off shows in no error of hyper's.
-                let error =
-                    |error| exchange.refused().map_or_else(|| UpstreamError::of(error), UpstreamError::BodyRefused);
-                Poll::Ready(answer.map_err(error))
+                Poll::Ready(answer.map_err(|error| exchange.refused().map_or(error, UpstreamError::BodyRefused)))
             }
             Poll::Pending => exchange.poll_flooded(cx).map(|()| Err(UpstreamError::BadAnswer(BadAnswer::Interim))),
         }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Version;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme as UriScheme, Uri};
+use http::uri::{Authority, PathAndQuery, Uri};
 use hyper::body::{Body as _, Incoming};
 
 use super::body_limits::BodyLimits;
@@ -66,7 +66,7 @@ impl RequestComposer {
         assertion: Option<IdentityAssertion>,
     ) -> Result<Self, InvalidUpstream> {
         let (authority, default_port) = match &settings.target {
-            Target::Http { host, port } => (authority(host, *port)?, 80),
+            Target::Http { host, port } | Target::H2c { host, port } => (authority(host, *port)?, 80),
             Target::Https { host, port } => (authority(host, *port)?, 443),
             // A name is needed for the request target; it says nothing about where the socket is.
             Target::Unix(_) | Target::Elsewhere => (Authority::from_static("localhost"), 80),
@@ -113,7 +113,9 @@ impl RequestComposer {
         parts.uri = self.target(&parts.uri, outgoing)?;
         parts.version = Version::HTTP_11;
         let headers = &mut parts.headers;
-        let chunked = headers.contains_key(TRANSFER_ENCODING);
+        // Over HTTP/2 a body needs no length, and over HTTP/1 one without is chunked.
+        let chunked =
+            headers.contains_key(TRANSFER_ENCODING) || (!headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream());
         hop_by_hop::strip_request(headers);
         let callers_own = if outgoing.keep_authorization { headers.get(AUTHORIZATION).cloned() } else { None };
         managed.strip(headers);
@@ -151,11 +153,7 @@ impl RequestComposer {
             (None, None) => PathAndQuery::try_from(path).map_err(http::Error::from)?,
             (None, Some(query)) => PathAndQuery::try_from(format!("{path}?{query}")).map_err(http::Error::from)?,
         };
-        let mut target = http::uri::Parts::default();
-        target.scheme = Some(UriScheme::HTTP);
-        target.authority = Some(self.authority.clone());
-        target.path_and_query = Some(path_and_query);
-        Ok(Uri::from_parts(target).map_err(http::Error::from)?)
+        Ok(Uri::from(path_and_query))
     }
 
     /// Sets `Host`; the answer is the canonical host the browser asked for.

@@ -15,13 +15,14 @@ use super::managed::ManagedSet;
 use super::principal::SharedGuard;
 
 /// Passes data on as it comes, within the limits, and takes managed names out of the trailers.
-pub(super) struct RequestBody {
+pub(super) struct RequestBody(Option<Box<Upload>>);
+
+struct Upload {
     inner: Incoming,
     managed: Arc<ManagedSet>,
     exchange: Arc<Exchange>,
     guard: Option<SharedGuard>,
-    /// None when there is no body.
-    allowance: Option<Box<Allowance>>,
+    allowance: Allowance,
 }
 
 /// Why a body does not reach its end; the application sees a broken connection.
@@ -34,20 +35,60 @@ pub(super) enum RequestBodyError {
 }
 
 impl RequestBody {
+    /// No body at all.
+    pub(super) const fn none() -> Self {
+        Self(None)
+    }
+
     pub(super) fn new(
         inner: Incoming,
         managed: Arc<ManagedSet>,
         exchange: Arc<Exchange>,
         guard: Option<SharedGuard>,
-        allowance: Option<Box<Allowance>>,
+        allowance: Allowance,
     ) -> Self {
-        exchange.set_uploading(!inner.is_end_stream());
-        Self { inner, managed, exchange, guard, allowance }
+        exchange.set_uploading(true);
+        Self(Some(Box::new(Upload { inner, managed, exchange, guard, allowance })))
     }
 
+    /// Whether there is none.
+    pub(super) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Upload {
     fn refuse(&self, refused: BodyRefused) -> RequestBodyError {
         self.exchange.refuse(refused);
         RequestBodyError::Refused(refused)
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let mut frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(RequestBodyError::Broken)),
+            Poll::Pending => match self.allowance.poll_patience(cx, self.exchange.is_answered()) {
+                Poll::Ready(refused) => Some(Err(self.refuse(refused))),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        if let Some(Ok(part)) = &mut frame {
+            self.exchange.body_moved();
+            if let Some(guard) = &self.guard {
+                guard.used();
+            }
+            if let Some(trailers) = part.trailers_mut() {
+                hop_by_hop::strip_trailers(trailers);
+                self.managed.strip(trailers);
+            }
+            let length = part.data_ref().map_or(0, |data| data.len() as u64);
+            if let Err(refused) = self.allowance.received(length) {
+                frame = Some(Err(self.refuse(refused)));
+            }
+        }
+        if !matches!(frame, Some(Ok(_))) || self.inner.is_end_stream() {
+            self.exchange.set_uploading(false);
+        }
+        Poll::Ready(frame)
     }
 }
 
@@ -59,42 +100,17 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = &mut *self;
-        let mut frame = match (Pin::new(&mut this.inner).poll_frame(cx), &mut this.allowance) {
-            (Poll::Ready(frame), _) => frame.map(|frame| frame.map_err(RequestBodyError::Broken)),
-            (Poll::Pending, Some(allowance)) => match allowance.poll_patience(cx, this.exchange.is_answered()) {
-                Poll::Ready(refused) => Some(Err(this.refuse(refused))),
-                Poll::Pending => return Poll::Pending,
-            },
-            (Poll::Pending, None) => return Poll::Pending,
-        };
-        if let Some(Ok(part)) = &mut frame {
-            this.exchange.body_moved();
-            if let Some(guard) = &this.guard {
-                guard.used();
-            }
-            if let Some(trailers) = part.trailers_mut() {
-                hop_by_hop::strip_trailers(trailers);
-                this.managed.strip(trailers);
-            }
-            let length = part.data_ref().map_or(0, |data| data.len() as u64);
-            if let Some(allowance) = &mut this.allowance
-                && let Err(refused) = allowance.received(length)
-            {
-                frame = Some(Err(this.refuse(refused)));
-            }
+        match &mut self.0 {
+            Some(upload) => upload.poll_frame(cx),
+            None => Poll::Ready(None),
         }
-        if !matches!(frame, Some(Ok(_))) || this.inner.is_end_stream() {
-            this.exchange.set_uploading(false);
-        }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.0.as_ref().is_none_or(|upload| upload.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |upload| upload.inner.size_hint())
     }
 }

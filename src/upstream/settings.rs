@@ -1,5 +1,6 @@
 //! Where an application is and how it is spoken to.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,10 +27,29 @@ pub enum Target {
         /// Port to connect to.
         port: u16,
     },
+    /// HTTP/2 over TCP without TLS, by prior knowledge (RFC 9113 §3.3).
+    H2c {
+        /// Name or address to connect to.
+        host: String,
+        /// Port to connect to.
+        port: u16,
+    },
     /// HTTP over a Unix socket.
     Unix(PathBuf),
     /// Nowhere: another proxy carries the requests and asks about them.
     Elsewhere,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { host, port } => write!(formatter, "http://{host}:{port}"),
+            Self::Https { host, port } => write!(formatter, "https://{host}:{port}"),
+            Self::H2c { host, port } => write!(formatter, "h2c://{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+            Self::Elsewhere => formatter.write_str("another proxy"),
+        }
+    }
 }
 
 /// How the upstream's certificate is judged.

@@ -6,18 +6,23 @@ use std::task::{Context, Poll, ready};
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
+use super::http1::Http1;
 use super::principal::SharedGuard;
 
 /// Runs a tunnel once both sides have switched; nothing the browser sent before is released earlier than that.
 ///
 /// There is no deadline for silence: a WebSocket may be quiet for hours. What is dead is found by the system's probes.
-pub(super) async fn run(browser: OnUpgrade, application: OnUpgrade, guard: Option<SharedGuard>) {
-    // Either side may be gone before it has switched; then there is nothing to carry.
-    let Ok((browser, application)) = tokio::try_join!(browser, application) else { return };
+pub(super) async fn run(browser: OnUpgrade, application: Http1, guard: Option<SharedGuard>) {
+    // It may be gone before it has switched; then there is nothing to carry.
+    let Ok(browser) = browser.await else { return };
     let mut browser = Watched { inner: TokioIo::new(browser), guard: guard.clone() };
-    let mut application = TokioIo::new(application);
+    let (mut application, first) = application.into_stream();
+    // What came with the answer.
+    if browser.write_all(&first).await.is_err() || browser.flush().await.is_err() {
+        return;
+    }
     // A side that has ended is shut down at the other, which may go on sending. Errors end the tunnel all the same.
     let copied = tokio::io::copy_bidirectional(&mut browser, &mut application);
     match guard {

@@ -189,6 +189,8 @@ async fn requests_are_counted_by_what_became_of_them() {
     program(&stage.gateway, "/", "a=b").await;
     stage.upstream.answer_once(Behaviour::status(404));
     program(&stage.gateway, "/", &ours).await;
+    // Twice: on the connection that is kept, and on the new one that a GET is repeated on.
+    stage.upstream.answer_once(Behaviour::Close);
     stage.upstream.answer_once(Behaviour::Close);
     program(&stage.gateway, "/", &ours).await;
     raw::ask(stage.gateway.address, "GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n").await.unwrap();

@@ -131,6 +131,8 @@ async fn what_was_begun_is_never_sent_twice() {
 async fn a_fault_of_the_upstream_logs_nobody_out() {
     let stage = stage().await;
     stage.log_in().await;
+    // Twice: on the connection that is kept, and on the new one that a GET is repeated on.
+    stage.upstream.answer_once(Behaviour::Close);
     stage.upstream.answer_once(Behaviour::Close);
     let page = stage.browser.navigate_once(&stage.url("/x")).await;
     assert_eq!((page.status.as_u16(), page.set_cookies().len()), (502, 0));

@@ -97,7 +97,6 @@ fn cf_12_what_is_planned_is_refused_and_never_ignored() {
     ] {
         refused(&file(top, provider, upstream), "is not built yet");
     }
-    refused(&file("", "", "").replace("http://127", "h2c://127"), "is not built yet");
 }
 
 #[test]

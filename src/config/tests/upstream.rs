@@ -26,10 +26,13 @@ fn targets() {
     let target = |text: &str| good(&with_target(text)).settings.routes.remove(0).upstream.target;
     assert_eq!(target("http://wiki"), Target::Http { host: "wiki".into(), port: 80 });
     assert_eq!(target("https://[::1]:8443/"), Target::Https { host: "[::1]".into(), port: 8443 });
+    assert_eq!(target("h2c://[::1]:50051"), Target::H2c { host: "[::1]".into(), port: 50051 });
     assert_eq!(target("unix:/run/wiki.sock"), Target::Unix("/run/wiki.sock".into()));
     for (bad, why) in [
         ("http://wiki/base", "has a path or a query"),
         ("http://wiki?x", "has a path or a query"),
+        ("h2c://wiki/base", "has a path or a query"),
+        ("h2c://alice:pw@wiki", "holds a user name or a password"),
         ("wiki:3000", "is not a URL"),
         ("http://wiki:0", "has the port 0"),
         ("unix:wiki.sock", "must begin with /"),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod failures;
+mod http2;
 mod requests;
 mod streaming;
 mod successor;

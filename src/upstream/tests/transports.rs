@@ -19,15 +19,21 @@ pub(super) fn authority() -> CertifiedIssuer<'static, KeyPair> {
 
 /// A server for `name`, with a certificate of `issuer`.
 pub(super) fn acceptor(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str) -> TlsAcceptor {
+    acceptor_of(issuer, name, &[])
+}
+
+/// One that speaks these protocols.
+pub(super) fn acceptor_of(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, protocols: &[&str]) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
     let crypto_provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(crypto_provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(crypto_provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
