@@ -22,4 +22,5 @@ pub mod server;
 pub mod session;
 pub mod signing_key;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;

@@ -11,7 +11,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LEAVES: &[&str] = &["secret", "clock", "entropy", "signing_key", "claims", "origin", "return_to", "cookie"];
+const LEAVES: &[&str] =
+    &["secret", "clock", "entropy", "signing_key", "claims", "origin", "return_to", "cookie", "tls"];
 
 /// Which other rooms a room may import from, leaves apart; `SETTINGS` stands for the settings types of every room.
 const ROOMS: &[(&str, &[&str])] = &[

@@ -22,7 +22,7 @@ use crate::session::key_ring::KeyRing;
 use crate::session::{RegisteredClient, SessionRules, Sessions};
 use crate::telemetry::labels::Limit;
 use crate::telemetry::request_id::RequestIds;
-use crate::upstream::{IdentityAssertion, ManagedSet, Upstream, Via};
+use crate::upstream::{Gauges, IdentityAssertion, ManagedSet, Upstream, Via};
 
 /// What there is once in a process, whatever its configuration.
 pub(super) struct Lasting {
@@ -168,13 +168,13 @@ impl Lasting {
         assertion: Option<IdentityAssertion>,
         before: Option<&Assembly>,
     ) -> Result<Arc<Upstream>, StartError> {
-        let (settings, tunnels) = (&route.upstream, self.world.metrics.tunnels.clone());
+        let (settings, metrics) = (&route.upstream, &self.world.metrics);
+        let gauges =
+            Gauges { tunnels: metrics.tunnels.clone(), targets_out: metrics.upstream_targets_out(&settings.name) };
         let (managed, via) = (Arc::clone(managed), self.via.clone());
         let same_name = |before: &&Arc<Upstream>| before.name() == settings.name;
-        Ok(match before.and_then(|before| before.upstreams.iter().find(same_name)) {
-            Some(before) => Upstream::succeeding(before, settings, managed, via, tunnels, assertion)?,
-            None => Upstream::new(settings, managed, via, tunnels, assertion)?,
-        })
+        let before = before.and_then(|before| before.upstreams.iter().find(same_name)).map(Arc::as_ref);
+        Ok(Upstream::new(settings, managed, via, gauges, assertion, before)?)
     }
 }
 

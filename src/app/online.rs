@@ -56,9 +56,11 @@ pub fn check_online(settings: Settings) -> Result<Vec<OnlineResult>, StartError>
             });
         }
         for route in settings.routes.into_iter().filter(|route| !route.forward_auth()) {
-            let subject = format!("upstream {} at {}", route.upstream.name, route.upstream.target);
-            let problem = connect(&route.upstream.target, route.upstream.timeouts.connect).await;
-            results.push(OnlineResult { subject, problem });
+            for target in &route.upstream.targets {
+                let subject = format!("upstream {} at {target}", route.upstream.name);
+                let problem = connect(target, route.upstream.timeouts.connect).await;
+                results.push(OnlineResult { subject, problem });
+            }
         }
         Ok(results)
     })

@@ -49,10 +49,10 @@ keys! {
     CLAIMS "provider.claims" ["subject" "username" "groups" "email"] []
     PROVIDER_TIMEOUTS "provider.timeouts" ["connect" "total"] []
     UPSTREAM "upstream"
-        ["name" "host" "path" "strip_prefix" "target" "pass_host" "provider" "access" "anonymous" "public" "api"
+        ["name" "host" "path" "strip_prefix" "target" "targets" "balance" "health" "limits" "pass_host" "provider" "access" "anonymous" "public" "api"
          "cross_site" "path_policy" "keep_authorization" "headers" "identity_headers" "basic_password"
          "identity_assertion" "timeouts" "tls" "forward_auth" "rule" "scopes"]
-        ["targets" "resource" "token" "bearer"]
+        ["resource" "token" "bearer"]
     HEADER "upstream.headers.NAME" ["value" "required" "list" "encode"] []
     IDENTITY_ASSERTION "upstream.identity_assertion" ["algorithm" "audience" "claims"] []
     ACCESS "upstream.access" ["claim" "contains" "equals" "email_domain" "any" "all" "not"] []
@@ -60,7 +60,9 @@ keys! {
     RULE "upstream.rule" ["path" "methods" "access" "anonymous" "public" "api" "step_up"] []
     STEP_UP "upstream.rule.step_up" ["acr" "max_age"] []
     UPSTREAM_TIMEOUTS "upstream.timeouts" ["connect" "response_header" "idle"] []
-    UPSTREAM_TLS "upstream.tls" ["ca_file" "server_name"] ["certificate" "key"]
+    UPSTREAM_HEALTH "upstream.health" ["path" "interval" "timeout" "failures" "successes" "ejection"] []
+    UPSTREAM_LIMITS "upstream.limits" ["requests" "queue" "queue_timeout"] []
+    UPSTREAM_TLS "upstream.tls" ["ca_file" "server_name" "certificate" "key"] []
     SECRET "client_secret" ["file" "env"] []
 }
 

@@ -74,13 +74,20 @@ pub(super) fn warn_about_signing_keys(routes: &[Route<'_>]) {
 /// Refuses targets that lead back to this gateway.
 pub(super) fn check_loops(routes: &[Route<'_>], listen: &ListenSettings, public_url: Option<&PublicUrl>) {
     for route in routes {
-        let target = &route.settings.upstream.target;
-        let mut listeners = [&listen.address, &listen.probe_address].into_iter().chain(&listen.admin_address);
-        let public = routes.iter().map(|route| &route.settings.host).chain(public_url.map(PublicUrl::host));
-        let by_public_url = |host: &Host| public_url.is_some_and(|url| leads_to(target, host, url.scheme()));
-        if listeners.any(|address| leads_to_listener(target, address)) || public.into_iter().any(by_public_url) {
+        let targets = &route.settings.upstream.targets;
+        let listeners: Vec<_> =
+            [&listen.address, &listen.probe_address].into_iter().chain(&listen.admin_address).collect();
+        let public: Vec<_> =
+            routes.iter().map(|route| &route.settings.host).chain(public_url.map(PublicUrl::host)).collect();
+        let is_ours = |target: &Target| {
+            let by_public_url = |host: &Host| public_url.is_some_and(|url| leads_to(target, host, url.scheme()));
+            listeners.iter().any(|address| leads_to_listener(target, address))
+                || public.iter().any(|host| by_public_url(host))
+        };
+        if targets.iter().any(is_ours) {
             let message = "this target is the gateway itself: every request would come back to it";
-            route.section.refuse_at("target", message, "write where the application listens");
+            let key = if route.section.setting("targets").is_some() { "targets" } else { "target" };
+            route.section.refuse_at(key, message, "write where the application listens");
         }
     }
 }

@@ -127,15 +127,20 @@ impl<'a> Setting<'a> {
         value
     }
 
+    /// A count from one up to `most`.
     pub(super) fn count(&self, most: usize) -> Option<usize> {
+        self.number(1, most)
+    }
+
+    pub(super) fn number(&self, least: usize, most: usize) -> Option<usize> {
         if !self.value.is_integer() {
             self.wrong_type("an integer", "a number such as 100");
             return None;
         }
         let count =
-            self.as_integer().and_then(|number| usize::try_from(number).ok()).filter(|n| (1..=most).contains(n));
+            self.as_integer().and_then(|number| usize::try_from(number).ok()).filter(|n| (least..=most).contains(n));
         if count.is_none() {
-            self.refuse(format!("`{}` must be between 1 and {most}", self.path), "write a number in that range");
+            self.refuse(format!("`{}` must be between {least} and {most}", self.path), "write a number in that range");
         }
         count
     }

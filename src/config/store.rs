@@ -3,19 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-
 use crate::secret::StorePassword;
 use crate::session::settings::{
-    ClientIdentity, RedisAccess, RedisSettings, RedisTopology, RedisUser, ServerAddress, StoreSettings, StoreTls,
+    RedisAccess, RedisSettings, RedisTopology, RedisUser, ServerAddress, StoreSettings, StoreTls,
 };
 
-use super::certificates::ca_certificates;
+use super::certificates::{ca_certificates, identity};
 use super::keys::STORE_TLS;
-use super::secret_file::{refuse_unreadable, secret, secret_text};
+use super::secret_file::secret;
 use super::section::Section;
 use super::setting::Setting;
 
@@ -204,56 +199,5 @@ fn user(section: &Section<'_>, name: &str, password: &str) -> Option<RedisUser> 
 }
 
 fn store_tls(section: &Section<'_>) -> StoreTls {
-    let identity = match (section.setting("certificate"), section.setting("key")) {
-        (Some(certificate), Some(key)) => identity(&certificate, &key).map(Arc::new),
-        (None, None) => None,
-        (Some(only), None) | (None, Some(only)) => {
-            let message =
-                format!("`{}` stands alone: a certificate needs its key, and a key its certificate", only.path());
-            only.refuse(message, "write both `certificate` and `key`");
-            None
-        }
-    };
-    StoreTls { ca_certificates: ca_certificates(section), identity }
-}
-
-/// Reads a certificate and the key that must belong to it.
-fn identity(certificate: &Setting<'_>, key: &Setting<'_>) -> Option<ClientIdentity> {
-    let chain = certificate_chain(certificate)?;
-    let pem = secret_text(key)?;
-    let Ok(private) = PrivateKeyDer::from_pem_slice(pem.as_bytes()) else {
-        key.refuse(format!("`{}` holds no private key in PEM", key.path()), "write the path of the key's PEM file");
-        return None;
-    };
-    let usable = aws_lc_rs::default_provider().key_provider.load_private_key(private.clone_key());
-    let matches = usable.map(|usable| CertifiedKey::new(chain.clone(), usable).keys_match());
-    match matches {
-        Ok(Ok(())) => Some(ClientIdentity { chain, key: private }),
-        Ok(Err(_)) => {
-            let message = format!("`{}` is not the key of the certificate in `{}`", key.path(), certificate.path());
-            key.refuse(message, "name the two files that were made together");
-            None
-        }
-        Err(_) => {
-            key.refuse(format!("`{}` holds a kind of key that cannot be used", key.path()), "use an EC or RSA key");
-            None
-        }
-    }
-}
-
-fn certificate_chain(setting: &Setting<'_>) -> Option<Vec<CertificateDer<'static>>> {
-    const HELP: &str = "name a PEM file with our own certificate, then those between it and its authority";
-    let path = setting.reading().resolve(setting.string("the path of a PEM file")?);
-    let file = setting
-        .reading()
-        .environment()
-        .file(&path)
-        .map_err(|error| refuse_unreadable(setting, &path, &error, HELP))
-        .ok()?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
-    let chain = chain.ok().filter(|chain| !chain.is_empty());
-    if chain.is_none() {
-        setting.refuse(format!("`{}`: {} holds no certificate in PEM", setting.path(), path.display()), HELP);
-    }
-    chain
+    StoreTls { ca_certificates: ca_certificates(section), identity: identity(section).map(Arc::new) }
 }

@@ -1,5 +1,7 @@
 //! One `[[upstream]]`.
 
+use std::sync::Arc;
+
 use rustls::pki_types::ServerName;
 
 use crate::gateway::canonical_path::{CanonicalPath, PathPolicy, as_compared};
@@ -11,7 +13,7 @@ use crate::provider::settings::ProviderSettings;
 use crate::server::trusted_proxies::TrustedProxies;
 use crate::upstream::settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
 
-use super::certificates::ca_certificates;
+use super::certificates::{ca_certificates, identity};
 use super::header_names::Written;
 use super::header_presets::is_basic;
 use super::headers::headers;
@@ -43,7 +45,7 @@ pub(super) struct Route<'a> {
 /// Reads one upstream; `None` when its host is not known, without which nothing can be compared.
 pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surroundings<'_>) -> Option<Route<'a>> {
     let path = path(&section, around);
-    let target = target::target(&section, around.trusted_proxies);
+    let targets = target::targets(&section, around.trusted_proxies);
     let strip_prefix = section.boolean("strip_prefix", false).then(|| path.clone()).filter(|path| path != "/");
     let headers = headers(&section, around.headers);
     let uses_access_token = headers.iter().any(|(_, template)| template.uses_access_token());
@@ -53,11 +55,14 @@ pub(super) fn upstream<'a>(section: Section<'a>, index: usize, around: &Surround
     let rules = rules::rules(&section, &path, &public, plain_oauth);
     let access = access(&section, around.providers.get(provider));
     let path_policy = path_policy(&section);
-    let tls = tls(&section, target.as_ref());
+    let tls = tls(&section, &targets);
     let upstream = UpstreamSettings {
         name: name(&section, index),
         // What is missing has been reported, so that this empty one never leaves the reader.
-        target: target.unwrap_or_else(|| Target::Unix(Default::default())),
+        targets: if targets.is_empty() { vec![Target::Unix(Default::default())] } else { targets },
+        balance: target::balance(&section),
+        health: target::health(&section),
+        limits: target::limits(&section),
         tls,
         pass_host: section.boolean("pass_host", true),
         strip_prefix,
@@ -267,16 +272,18 @@ fn timeouts(section: &Section<'_>) -> UpstreamTimeouts {
     }
 }
 
-fn tls(section: &Section<'_>, target: Option<&Target>) -> UpstreamTls {
+fn tls(section: &Section<'_>, targets: &[Target]) -> UpstreamTls {
     let Some(setting) = section.setting("tls") else { return UpstreamTls::default() };
     let Some(tls) = setting.section(&UPSTREAM_TLS) else { return UpstreamTls::default() };
-    if target.is_some_and(|target| !matches!(target, Target::Https { .. } | Target::Elsewhere)) {
-        let message = format!("`{}` is for https targets, and this one is not", setting.path());
+    let has_tls = |target: &Target| matches!(target, Target::Https { .. } | Target::Elsewhere);
+    if !targets.is_empty() && !targets.iter().any(has_tls) {
+        let message = format!("`{}` is for https targets, and there is none here", setting.path());
         setting.refuse(message, "make the target https, or take this out");
     }
     UpstreamTls {
         ca_certificates: ca_certificates(&tls),
         server_name: tls.setting("server_name").and_then(|setting| server_name(&setting)),
+        identity: identity(&tls).map(Arc::new),
     }
 }
 

@@ -268,6 +268,9 @@ codes! {
     RefreshUnavailable = "refresh-unavailable": 503 Provider WARN retry 5, "Your login cannot be renewed right now", SOON;
     /// No connection to the upstream.
     UpstreamUnreachable = "upstream-unreachable": 502 Upstream WARN, "The application cannot be reached", APPLICATION;
+    /// The upstream has all the requests that it gets at once, and too many more wait.
+    UpstreamBusy = "upstream-busy": 503 Upstream WARN retry 2, "The application is very busy",
+        "More is asked of it at the moment than it can do. Please try again in a moment.";
     /// No answer of the upstream in time.
     UpstreamTimeout = "upstream-timeout": 504 Upstream WARN, "The application does not answer", APPLICATION;
     /// An answer of the upstream that cannot be passed on.

@@ -146,14 +146,14 @@ fn wrong_path(error: PathError, policy: PathPolicy) -> &'static str {
 /// Name, target, and the path that it is asked for.
 fn upstream(route: &RouteSettings, path: &CanonicalPath) -> String {
     let settings = &route.upstream;
-    let target = match &settings.target {
-        Target::Elsewhere => "another proxy carries it and asks about".to_owned(),
-        target => target.to_string(),
+    let target = match settings.targets.as_slice() {
+        [Target::Elsewhere] => "another proxy carries it and asks about".to_owned(),
+        targets => targets.iter().map(Target::to_string).collect::<Vec<_>>().join(" or "),
     };
     let prefix = settings.strip_prefix.as_deref().and_then(|prefix| Prefix::new(prefix).ok());
     let asked = prefix.as_ref().map_or(path.as_str(), |prefix| prefix.strip_routed(path.as_str()));
     let name = &settings.name;
-    let asks = if matches!(settings.target, Target::Elsewhere) { "" } else { " is asked for" };
+    let asks = if settings.is_elsewhere() { "" } else { " is asked for" };
     format!("{name}: everything under {}{}; {target}{asks} {asked}", route.host, route.path)
 }
 

@@ -44,6 +44,7 @@ pub(super) async fn forward(
             request_id: ingress.request_id.as_str(),
         },
         upgrade: ingress.upgrade,
+        session: session.map(|session| number(session)),
         guard,
         body_limits: &gateway.body_limits,
         clock: &gateway.clock,
@@ -75,6 +76,11 @@ pub(super) fn identify(
         headers.entry(name).or_insert(HeaderValue::from_static(""));
     }
     Ok(())
+}
+
+/// What stands for a session where a number will do; it opens nothing.
+fn number(session: &OpenedSession) -> u64 {
+    session.store_key().as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Has the first use of an upstream written down, so that whoever looks at sessions sees what they were for.
@@ -155,6 +161,7 @@ fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&OpenedSession>) 
 fn refusal(error: &UpstreamError) -> Refusal {
     Refusal::of(match error {
         UpstreamError::Unreachable(_) | UpstreamError::ConnectTimeout => Code::UpstreamUnreachable,
+        UpstreamError::Busy => Code::UpstreamBusy,
         UpstreamError::ResponseTimeout => Code::UpstreamTimeout,
         UpstreamError::BadAnswer(_) => Code::UpstreamBadAnswer,
         UpstreamError::HeadTooLarge => Code::UpstreamHeadersTooLarge,

@@ -11,7 +11,7 @@ use crate::provider::settings::ProviderSettings;
 use crate::server::settings::ListenSettings;
 use crate::session::settings::SessionSettings;
 use crate::telemetry::settings::LogSettings;
-use crate::upstream::settings::{Target, UpstreamSettings};
+use crate::upstream::settings::UpstreamSettings;
 
 use super::canonical_path::PathPolicy;
 use super::pattern::Pattern;
@@ -98,8 +98,8 @@ pub struct RouteSettings {
 impl RouteSettings {
     /// Whether another proxy carries the requests and only asks about them.
     #[must_use]
-    pub const fn forward_auth(&self) -> bool {
-        matches!(self.upstream.target, Target::Elsewhere)
+    pub fn forward_auth(&self) -> bool {
+        self.upstream.is_elsewhere()
     }
 }
 

@@ -32,7 +32,6 @@ pub mod revocation;
 pub mod settings;
 #[cfg(test)]
 mod test_server;
-mod tls;
 mod transport;
 mod userinfo;
 mod verification;

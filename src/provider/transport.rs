@@ -17,8 +17,9 @@ use crate::provider::backoff;
 use crate::provider::breaker::{Admission, Breaker};
 use crate::provider::observer::{CallOutcome, EndpointKind, ProviderObserver};
 use crate::provider::settings::ProviderSettings;
-use crate::provider::{ProviderError, ProviderParts, tls};
+use crate::provider::{ProviderError, ProviderParts};
 use crate::secret::AccessToken;
+use crate::tls;
 
 /// Most bytes of a body.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
@@ -224,8 +225,10 @@ impl Transport {
 /// What every client towards a provider is like. A name is tried at all its addresses: one that swallows what is sent to it
 /// delays the next one only by a fraction of a second.
 fn client(settings: &ProviderSettings) -> Result<ClientBuilder, ProviderError> {
+    let mut tls = tls::client_config(&settings.ca_certificates, None)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Client::builder()
-        .tls_backend_preconfigured(tls::client_config(&settings.ca_certificates)?)
+        .tls_backend_preconfigured(tls)
         .https_only(!settings.plain_http)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

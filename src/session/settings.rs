@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 
 use crate::secret::{SealingKey, StorePassword};
+use crate::tls::TlsIdentity;
 
 /// Where session records are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,22 +112,13 @@ pub struct StoreTls {
     /// Certificates of `ca_file`; when there are any, they alone are trusted.
     pub ca_certificates: Vec<CertificateDer<'static>>,
     /// Our own certificate and its key.
-    pub identity: Option<Arc<ClientIdentity>>,
+    pub identity: Option<Arc<TlsIdentity>>,
 }
 
 impl fmt::Debug for StoreTls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("StoreTls").field("identity", &self.identity.is_some()).finish_non_exhaustive()
     }
-}
-
-/// A certificate that shows who we are, and the key that proves it.
-#[derive(PartialEq, Eq)]
-pub struct ClientIdentity {
-    /// The certificate, then those between it and its authority.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// The key.
-    pub key: PrivateKeyDer<'static>,
 }
 
 /// The `[session]` section.

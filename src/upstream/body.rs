@@ -10,9 +10,9 @@ use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::carried::Carried;
 use super::hop_by_hop;
 use super::principal::SharedGuard;
+use super::transport::Carried;
 
 /// What is left for an ordinary answer when its session ends.
 const GRACE: Duration = Duration::from_secs(5);

@@ -3,10 +3,9 @@
 use http::HeaderName;
 
 use super::body_limits::BodyRefused;
-use super::connector::ConnectError;
-use super::http1::Failed;
 use super::identity_assertion::AssertionError;
 use super::template::UnusableValue;
+use super::transport::{ConnectError, Failed};
 use super::upgrade::UpgradeRefused;
 
 /// A request that was not forwarded, or whose answer cannot be used.
@@ -19,6 +18,9 @@ pub enum UpstreamError {
     /// No connection in time, TLS included (502).
     #[error("the upstream did not accept a connection in time")]
     ConnectTimeout,
+    /// The targets have all the requests that they get at once, and the queue is full or moves too slowly (503).
+    #[error("the upstream has more requests than it gets at once")]
+    Busy,
     /// The head of the answer did not come in time (504).
     #[error("the upstream did not answer in time")]
     ResponseTimeout,
@@ -88,10 +90,10 @@ pub enum InvalidUpstream {
     /// The target's host is neither a name nor an address.
     #[error("the target's host is neither a name nor an address")]
     Host,
-    /// The CA certificates cannot be used.
-    #[error("the certificates of ca_file cannot be used")]
-    Certificates(#[source] rustls::Error),
-    /// TLS cannot be set up.
+    /// There is none.
+    #[error("no target")]
+    NoTarget,
+    /// TLS cannot be set up: certificates or keys cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
     /// The header belongs to the message itself.

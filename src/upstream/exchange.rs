@@ -1,12 +1,13 @@
 //! What one request and its answer tell each other: that the upload moves on, that interim answers pile up.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
 use super::body_limits::BodyRefused;
+use super::transport::Endpoint;
 
 /// Interim answers (RFC 9110 §15.2) before the upstream is taken for broken.
 const INTERIM_LIMIT: u32 = 16;
@@ -20,9 +21,20 @@ pub(super) struct Exchange {
     refused: OnceLock<BodyRefused>,
     interim: AtomicU32,
     waiting: AtomicWaker,
+    endpoint: Mutex<Option<Arc<Endpoint>>>,
 }
 
 impl Exchange {
+    /// The request goes to this target now.
+    pub(super) fn set_endpoint(&self, endpoint: &Arc<Endpoint>) {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(endpoint));
+    }
+
+    /// The target that the request is at, if it is at one.
+    pub(super) fn endpoint(&self) -> Option<Arc<Endpoint>> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A part of the request's body has gone out.
     pub(super) fn body_moved(&self) {
         self.moved.store(true, Ordering::Relaxed);

@@ -5,18 +5,12 @@
 
 pub mod body;
 pub mod body_limits;
-mod carried;
-mod client;
-mod connector;
 pub mod error;
 mod forwarded;
 mod hop_by_hop;
-mod http1;
-mod http2;
 pub mod identity_assertion;
 pub mod managed;
 pub mod own_names;
-mod pool;
 pub mod prefix;
 pub mod presets;
 mod principal;
@@ -30,8 +24,7 @@ mod exchange;
 mod identity_headers;
 mod request_body;
 mod response;
-mod stream;
-mod tls;
+mod transport;
 mod tunnel;
 
 #[cfg(test)]
@@ -46,6 +39,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use prometheus::IntGauge;
@@ -64,14 +58,12 @@ pub use via::Via;
 
 use body::Patience;
 use body_limits::Allowance;
-use client::Answer;
-use connector::{Connector, Wanted};
 use exchange::Exchange;
-use pool::Pool;
 use request::RequestComposer;
 use request_body::RequestBody;
 use response::{PublicOrigin, ResponseFilter};
-use settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
+use settings::{UpstreamSettings, UpstreamTimeouts};
+use transport::{Answer, Endpoint, Sending, Targets, Wanted};
 
 /// So often an upload asks whether its session has ended.
 const SESSION_LOOK: Duration = Duration::from_secs(5);
@@ -79,28 +71,22 @@ const SESSION_LOOK: Duration = Duration::from_secs(5);
 /// One application and its connections.
 pub struct Upstream {
     name: String,
-    connection: Connection,
     composer: RequestComposer,
     timeouts: UpstreamTimeouts,
     needs_access_token: bool,
     managed: Arc<ManagedSet>,
     via: Via,
-    tunnels: IntGauge,
-    pool: Arc<Pool>,
+    gauges: Gauges,
+    targets: Targets,
 }
 
-/// Everything by which a connection to an application is made: the pool serves as long as it stays the same.
-#[derive(PartialEq)]
-struct Connection {
-    target: Target,
-    tls: UpstreamTls,
-    deadline: Duration,
-}
-
-impl Connection {
-    fn of(settings: &UpstreamSettings) -> Self {
-        Self { target: settings.target.clone(), tls: settings.tls.clone(), deadline: settings.timeouts.connect }
-    }
+/// What is shown of one application.
+#[derive(Clone, Debug)]
+pub struct Gauges {
+    /// WebSockets that are open, of all applications.
+    pub tunnels: IntGauge,
+    /// Targets of this one that are left out.
+    pub targets_out: IntGauge,
 }
 
 impl fmt::Debug for Upstream {
@@ -110,8 +96,9 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// Sets an application up; nothing is connected yet. `managed` and `via` are those of the whole gateway;
-    /// `tunnels` shows how many WebSockets are open; `assertion` fills `{identity}`.
+    /// Sets an application up; nothing is connected yet, unless its health is asked for. `managed` and `via` are those of
+    /// the whole gateway; `assertion` fills `{identity}`. Of what is in the place of this one so far, `before`, targets that
+    /// are spoken to in the same manner go on with their connections.
     ///
     /// # Errors
     /// [`InvalidUpstream`].
@@ -119,52 +106,21 @@ impl Upstream {
         settings: &UpstreamSettings,
         managed: Arc<ManagedSet>,
         via: Via,
-        tunnels: IntGauge,
+        gauges: Gauges,
         assertion: Option<IdentityAssertion>,
-    ) -> Result<Arc<Self>, InvalidUpstream> {
-        let pool = Pool::new(Connector::new(settings)?);
-        Self::with_pool(settings, managed, via, tunnels, assertion, pool)
-    }
-
-    /// Sets up what takes the place of `before`. Connections that are open go on serving unless they are made in
-    /// another manner now.
-    ///
-    /// # Errors
-    /// [`InvalidUpstream`].
-    pub fn succeeding(
-        before: &Self,
-        settings: &UpstreamSettings,
-        managed: Arc<ManagedSet>,
-        via: Via,
-        tunnels: IntGauge,
-        assertion: Option<IdentityAssertion>,
-    ) -> Result<Arc<Self>, InvalidUpstream> {
-        if before.connection == Connection::of(settings) {
-            Self::with_pool(settings, managed, via, tunnels, assertion, Arc::clone(&before.pool))
-        } else {
-            Self::new(settings, managed, via, tunnels, assertion)
-        }
-    }
-
-    fn with_pool(
-        settings: &UpstreamSettings,
-        managed: Arc<ManagedSet>,
-        via: Via,
-        tunnels: IntGauge,
-        assertion: Option<IdentityAssertion>,
-        pool: Arc<Pool>,
+        before: Option<&Self>,
     ) -> Result<Arc<Self>, InvalidUpstream> {
         let composer = RequestComposer::new(settings, &managed, assertion)?;
+        let targets = Targets::new(settings, before.map(|before| &before.targets), &gauges.targets_out)?;
         Ok(Arc::new(Self {
-            connection: Connection::of(settings),
             name: settings.name.clone(),
             timeouts: settings.timeouts,
             needs_access_token: composer.identity_headers().use_access_token(),
             composer,
             managed,
             via,
-            tunnels,
-            pool,
+            gauges,
+            targets,
         }))
     }
 
@@ -211,14 +167,6 @@ impl Upstream {
         }
         self.composer.compose(&mut parts, &body, &outgoing, &self.managed, &self.via)?;
         let authenticated = outgoing.principal.identity.is_some();
-        let filter = ResponseFilter {
-            prefix: self.composer.prefix(),
-            authority: self.composer.hides_host().then(|| self.composer.authority()),
-            authenticated,
-            origin: (self.composer.prefix().is_some() || self.composer.hides_host())
-                .then(|| PublicOrigin { scheme: outgoing.forwarded.scheme, host: outgoing.forwarded.host.clone() }),
-            upstream: &self.name,
-        };
         let exchange = Arc::new(Exchange::default());
         let body = if body.is_end_stream() {
             RequestBody::none()
@@ -232,7 +180,17 @@ impl Upstream {
         exchange.watch(&mut request);
 
         let wanted = if outgoing.upgrade.is_some() { Wanted::Http1 } else { Wanted::Any };
-        let (mut parts, body) = match self.answer(request, &exchange, wanted, outgoing.guard.as_ref()).await? {
+        let sending = Sending { wanted, session: outgoing.session };
+        let (answer, authority) = self.answer(request, &exchange, sending, outgoing.guard.as_ref()).await?;
+        let filter = ResponseFilter {
+            prefix: self.composer.prefix(),
+            authority: authority.as_ref(),
+            authenticated,
+            origin: (self.composer.prefix().is_some() || authority.is_some())
+                .then(|| PublicOrigin { scheme: outgoing.forwarded.scheme, host: outgoing.forwarded.host.clone() }),
+            upstream: &self.name,
+        };
+        let (mut parts, body) = match answer {
             Answer::Response(response) => response.into_parts(),
             Answer::Switched(mut parts, application) => {
                 response::check_framing(&parts).map_err(UpstreamError::BadAnswer)?;
@@ -243,7 +201,7 @@ impl Upstream {
                 };
                 filter.apply(&mut parts);
                 handshake.set(&mut parts.headers);
-                let (open, place) = (self.tunnels.clone(), outgoing.place);
+                let (open, place) = (self.gauges.tunnels.clone(), outgoing.place);
                 tokio::spawn(async move {
                     open.inc();
                     tunnel::run(browser, application, outgoing.guard).await;
@@ -269,10 +227,10 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
         exchange: &Arc<Exchange>,
-        wanted: Wanted,
+        sending: Sending,
         guard: Option<&SharedGuard>,
-    ) -> Result<Answer, UpstreamError> {
-        let mut answer = pin!(client::send(&self.pool, request, exchange, wanted));
+    ) -> Result<(Answer, Option<Authority>), UpstreamError> {
+        let mut answer = pin!(self.targets.send(request, exchange, sending));
         let mut wait = pin!(poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(answer) => {
                 exchange.set_answered();
@@ -292,6 +250,7 @@ impl Upstream {
                         return Err(UpstreamError::SessionEnded);
                     }
                     if !exchange.take_moved() {
+                        exchange.endpoint().inspect(Endpoint::failed);
                         return Err(UpstreamError::ResponseTimeout);
                     }
                     deadline.set(tokio::time::sleep(self.timeouts.response_header));

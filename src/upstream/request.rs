@@ -5,11 +5,10 @@ use std::sync::Arc;
 use http::Version;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Uri};
+use http::uri::{PathAndQuery, Uri};
 use hyper::body::{Body as _, Incoming};
 
 use super::body_limits::BodyLimits;
-use super::connector::authority;
 use super::error::{InvalidUpstream, UpstreamError};
 use super::forwarded::ForwardedContext;
 use super::hop_by_hop;
@@ -18,7 +17,7 @@ use super::identity_headers::IdentityHeaders;
 use super::managed::ManagedSet;
 use super::prefix::Prefix;
 use super::principal::{Principal, SharedGuard};
-use super::settings::{Target, UpstreamSettings};
+use super::settings::UpstreamSettings;
 use super::template::RequestValues;
 use super::upgrade::WebSocketHandshake;
 use super::via::Via;
@@ -39,6 +38,8 @@ pub struct Outgoing<'a> {
     pub forwarded: ForwardedContext<'a>,
     /// The upgrade it asks for.
     pub upgrade: Option<WebSocketHandshake>,
+    /// A number for the session, by which it stays at one of several targets.
+    pub session: Option<u64>,
     /// The session that carries it, if one does.
     pub guard: Option<SharedGuard>,
     /// What is put up with from the body.
@@ -52,9 +53,6 @@ pub struct Outgoing<'a> {
 /// How requests to one application are written.
 #[derive(Debug)]
 pub(super) struct RequestComposer {
-    authority: Authority,
-    /// What `Host` says when the browser's is not passed on.
-    own_host: Option<HeaderValue>,
     prefix: Option<Prefix>,
     identity_headers: IdentityHeaders,
 }
@@ -65,25 +63,9 @@ impl RequestComposer {
         managed: &ManagedSet,
         assertion: Option<IdentityAssertion>,
     ) -> Result<Self, InvalidUpstream> {
-        let (authority, default_port) = match &settings.target {
-            Target::Http { host, port } | Target::H2c { host, port } => (authority(host, *port)?, 80),
-            Target::Https { host, port } => (authority(host, *port)?, 443),
-            // A name is needed for the request target; it says nothing about where the socket is.
-            Target::Unix(_) | Target::Elsewhere => (Authority::from_static("localhost"), 80),
-        };
-        let own_host = if settings.pass_host {
-            None
-        } else {
-            let shown = if authority.port_u16() == Some(default_port) { authority.host() } else { authority.as_str() };
-            Some(HeaderValue::from_str(shown).map_err(|_| InvalidUpstream::Host)?)
-        };
         let identity_headers = IdentityHeaders::new(&settings.headers, managed, assertion)?;
         let prefix = settings.strip_prefix.as_deref().map(Prefix::new).transpose()?;
-        Ok(Self { authority, own_host, prefix, identity_headers })
-    }
-
-    pub(super) const fn authority(&self) -> &Authority {
-        &self.authority
+        Ok(Self { prefix, identity_headers })
     }
 
     pub(super) const fn prefix(&self) -> Option<&Prefix> {
@@ -93,11 +75,6 @@ impl RequestComposer {
     /// What the upstream is told about the person.
     pub(super) const fn identity_headers(&self) -> &IdentityHeaders {
         &self.identity_headers
-    }
-
-    /// Whether the upstream sees another `Host` than the browser.
-    pub(super) const fn hides_host(&self) -> bool {
-        self.own_host.is_some()
     }
 
     /// Rewrites `parts` in place. The order matters: what `Connection` names goes first, then the managed names, and
@@ -123,7 +100,7 @@ impl RequestComposer {
         protect(headers);
         frame(headers, chunked, body);
         via.mark(headers).map_err(|_| UpstreamError::Loop)?;
-        let host = self.set_host(headers, outgoing)?;
+        let host = set_host(headers, outgoing)?;
         outgoing.forwarded.set(headers, &host, self.prefix.as_ref().map(Prefix::value));
         let values = RequestValues { id: outgoing.forwarded.request_id, host: outgoing.forwarded.host.as_str() };
         self.identity_headers.render(&outgoing.principal, values, |name, value| {
@@ -155,17 +132,19 @@ impl RequestComposer {
         };
         Ok(Uri::from(path_and_query))
     }
+}
 
-    /// Sets `Host`; the answer is the canonical host the browser asked for.
-    fn set_host(&self, headers: &mut HeaderMap, outgoing: &Outgoing<'_>) -> Result<HeaderValue, UpstreamError> {
-        let canonical = outgoing.forwarded.host.as_str();
-        let host = match headers.get(HOST) {
-            // Nearly always the same bytes: then the value is shared instead of made.
-            Some(value) if value == canonical => value.clone(),
-            _ => HeaderValue::from_str(canonical).map_err(http::Error::from)?,
-        };
-        headers.insert(HOST, self.own_host.as_ref().unwrap_or(&host).clone());
-        Ok(host)
+/// Sets `Host` to the canonical host the browser asked for.
+fn set_host(headers: &mut HeaderMap, outgoing: &Outgoing<'_>) -> Result<HeaderValue, UpstreamError> {
+    let canonical = outgoing.forwarded.host.as_str();
+    match headers.get(HOST) {
+        // Nearly always the same bytes: then the value is shared instead of made.
+        Some(value) if value == canonical && headers.get_all(HOST).iter().nth(1).is_none() => Ok(value.clone()),
+        _ => {
+            let host = HeaderValue::from_str(canonical).map_err(http::Error::from)?;
+            headers.insert(HOST, host.clone());
+            Ok(host)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -9,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::template::HeaderTemplate;
 use crate::signing_key::SigningAlgorithm;
+use crate::tls::TlsIdentity;
 
 /// Where an application listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +54,75 @@ impl fmt::Display for Target {
     }
 }
 
-/// How the upstream's certificate is judged.
+/// How the upstream's certificate is judged, and what it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Certificates of `ca_file`; when there are any, they alone are trusted.
     pub ca_certificates: Vec<CertificateDer<'static>>,
     /// The name in the certificate, when it is not the target's host.
     pub server_name: Option<ServerName<'static>>,
+    /// Our own certificate and its key, for an upstream that asks for one.
+    pub identity: Option<Arc<TlsIdentity>>,
+}
+
+/// Most targets of one application: as many as a word has bits.
+pub const MOST_TARGETS: usize = 64;
+
+/// Which of several targets a request goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Of two drawn at random, the one with fewer requests on it.
+    #[default]
+    Requests,
+    /// The same one for the same session, as long as it is well; on every replica the same.
+    Session,
+}
+
+/// When a target is left out, and how it is asked whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// The path that is asked for; without one nobody asks.
+    pub path: Option<String>,
+    /// From one question to the next.
+    pub interval: Duration,
+    /// For the head of an answer.
+    pub timeout: Duration,
+    /// So many failures in a row, of requests or of questions, and the target is left out.
+    pub failures: u32,
+    /// So many good answers in a row, and one that was left out for its answers is back.
+    pub successes: u32,
+    /// How long it is left out for failed requests the first time; each time in a row twice as long, up to 32 times.
+    pub ejection: Duration,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            failures: 3,
+            successes: 2,
+            ejection: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How many requests a target gets at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetLimits {
+    /// At most so many; without a number, as many as there are.
+    pub requests: Option<usize>,
+    /// So many more wait; beyond it 503.
+    pub queue: usize,
+    /// So long; over it 503.
+    pub queue_timeout: Duration,
+}
+
+impl Default for TargetLimits {
+    fn default() -> Self {
+        Self { requests: None, queue: 100, queue_timeout: Duration::from_secs(5) }
+    }
 }
 
 /// Deadlines; there is none for a whole exchange, because streams live.
@@ -101,8 +165,14 @@ pub struct AssertionSettings {
 pub struct UpstreamSettings {
     /// The name in logs and metrics.
     pub name: String,
-    /// Where it listens.
-    pub target: Target,
+    /// Where it listens: one place, or several that are alike. Never empty.
+    pub targets: Vec<Target>,
+    /// Which of several gets a request.
+    pub balance: Balance,
+    /// When one of them is left out.
+    pub health: HealthSettings,
+    /// How much each of them gets at once.
+    pub limits: TargetLimits,
     /// How its certificate is judged.
     pub tls: UpstreamTls,
     /// Whether it sees the browser's `Host` or the target's.
@@ -120,6 +190,12 @@ pub struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
+    /// Whether another proxy carries the requests.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.targets.contains(&Target::Elsewhere)
+    }
+
     /// Whether a claim whose name `wanted` knows is told to the application: in a header, or in the signed assertion.
     #[must_use]
     pub fn uses_claim(&self, wanted: impl Fn(&str) -> bool) -> bool {

@@ -8,17 +8,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::http1::Http1;
 use super::principal::SharedGuard;
+use super::transport::Switched;
 
 /// Runs a tunnel once both sides have switched; nothing the browser sent before is released earlier than that.
 ///
 /// There is no deadline for silence: a WebSocket may be quiet for hours. What is dead is found by the system's probes.
-pub(super) async fn run(browser: OnUpgrade, application: Http1, guard: Option<SharedGuard>) {
+pub(super) async fn run(browser: OnUpgrade, application: Switched, guard: Option<SharedGuard>) {
     // It may be gone before it has switched; then there is nothing to carry.
     let Ok(browser) = browser.await else { return };
     let mut browser = Watched { inner: TokioIo::new(browser), guard: guard.clone() };
-    let (mut application, first) = application.into_stream();
+    let (mut application, first, _turn) = application.into_parts();
     // What came with the answer.
     if browser.write_all(&first).await.is_err() || browser.flush().await.is_err() {
         return;

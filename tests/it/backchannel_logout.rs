@@ -195,7 +195,7 @@ async fn sessions_of_other_hosts_end_too() {
             setup.more =
                 "[[upstream]]\nname = \"wiki\"\nhost = \"wiki.example\"\ntarget = \"http://127.0.0.1:1\"".into();
         },
-        |settings| settings.routes[1].upstream.target = settings.routes[0].upstream.target.clone(),
+        |settings| settings.routes[1].upstream.targets = settings.routes[0].upstream.targets.clone(),
     )
     .await;
     stage.browser.resolve("wiki.example", stage.gateway.address);

@@ -28,7 +28,7 @@ async fn stage() -> Stage {
     };
     // The application itself, under the gateway's name and another port, is the sibling.
     let stage = Stage::with_settings(provider, setup, |settings| {
-        let Target::Http { port, .. } = settings.routes[0].upstream.target else { panic!("no http target") };
+        let Target::Http { port, .. } = settings.routes[0].upstream.targets[0] else { panic!("no http target") };
         settings.routes[0].cross_site = Some(CrossSiteSettings {
             origins: vec![format!("http://localhost:{port}")],
             paths: vec![Pattern::parse("/cart/**").unwrap()],

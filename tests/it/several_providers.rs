@@ -42,8 +42,8 @@ async fn stage() -> (Stage, TestProvider) {
             let partner = settings.providers.iter_mut().find(|known| known.name.as_deref() == Some("partner")).unwrap();
             partner.issuer = Some(issuer);
             partner.plain_http = true;
-            let target = settings.routes[0].upstream.target.clone();
-            settings.routes[1].upstream.target = target;
+            let targets = settings.routes[0].upstream.targets.clone();
+            settings.routes[1].upstream.targets = targets;
         },
     )
     .await;

@@ -2,7 +2,7 @@ use super::*;
 use crate::gateway::canonical_path::PathPolicy;
 use crate::gateway::settings::RouteSettings;
 use crate::policy::access::Access;
-use crate::upstream::settings::Target;
+use crate::upstream::settings::{Balance, HealthSettings, Target, TargetLimits};
 
 fn with(lines: &str) -> String {
     file("", "", lines)
@@ -23,7 +23,7 @@ fn and(text: &str, lines: &str) -> String {
 
 #[test]
 fn targets() {
-    let target = |text: &str| good(&with_target(text)).settings.routes.remove(0).upstream.target;
+    let target = |text: &str| good(&with_target(text)).settings.routes.remove(0).upstream.targets.remove(0);
     assert_eq!(target("http://wiki"), Target::Http { host: "wiki".into(), port: 80 });
     assert_eq!(target("https://[::1]:8443/"), Target::Https { host: "[::1]".into(), port: 8443 });
     assert_eq!(target("h2c://[::1]:50051"), Target::H2c { host: "[::1]".into(), port: 50051 });
@@ -276,4 +276,74 @@ fn scopes_of_an_upstream_are_checked_and_one_that_nobody_asks_for_is_doubtful() 
     let warning = loaded.warnings.first().unwrap().to_string();
     assert!(warning.contains("provider default is not asked for: calendar.read; nobody may in"), "{warning}");
     assert!(good(&with("scopes = [\"openid\"]")).warnings.is_empty());
+}
+
+/// The upstream of this text.
+fn upstream_of(text: &str) -> crate::upstream::settings::UpstreamSettings {
+    good(text).settings.routes.remove(0).upstream
+}
+
+/// A file whose one upstream has these lines instead of a target.
+fn with_targets(lines: &str) -> String {
+    with(lines).replace("target = \"http://127.0.0.1:3000\"\n", "")
+}
+
+#[test]
+fn several_targets() {
+    let list = "targets = [\"http://10.0.0.1:3000\", \"h2c://10.0.0.2\", \"unix:/run/a.sock\"]";
+    let several = upstream_of(&with_targets(list));
+    assert_eq!((several.targets.len(), several.balance), (3, Balance::Requests));
+    assert_eq!(several.targets[1], Target::H2c { host: "10.0.0.2".into(), port: 80 });
+    assert_eq!(upstream_of(&with_targets(&format!("{list}\nbalance = \"session\""))).balance, Balance::Session);
+    let many: Vec<_> = (1..=65).map(|port| format!("\"http://10.0.0.1:{port}\"")).collect();
+    for (lines, why) in [
+        ("targets = []", "holds 0 targets"),
+        (&format!("targets = [{}]", many.join(", ")), "holds 65 targets"),
+        ("targets = [\"http://a\", \"http://a:80\"]", "is there twice"),
+        ("targets = [\"http://a\", \"http://b/path\"]", "has a path or a query"),
+        ("targets = \"http://a\"", "must be a list"),
+        ("targets = [\"http://10.0.0.1\", \"http://127.0.0.1:8080\"]", "is the gateway itself"),
+        (&format!("{list}\nbalance = \"random\""), "must be \"requests\" or \"session\""),
+    ] {
+        refused(&with_targets(lines), why);
+    }
+    refused(&with(list), "`target` and `targets` together");
+    refused(&with("balance = \"session\""), "chooses among several targets");
+}
+
+#[test]
+fn health_and_limits_of_targets() {
+    let defaults = upstream_of(&with(""));
+    assert_eq!((defaults.health, defaults.limits), (HealthSettings::default(), TargetLimits::default()));
+    let seconds = std::time::Duration::from_secs;
+    let written = upstream_of(&with(
+        "health = { path = \"/up?a\", interval = \"1s\", timeout = \"2s\", failures = 3, successes = 4, ejection = \"5s\" }\n\
+         limits = { requests = 6, queue = 0, queue_timeout = \"7s\" }",
+    ));
+    let (interval, timeout, ejection) = (seconds(1), seconds(2), seconds(5));
+    let health = HealthSettings { path: Some("/up?a".into()), interval, timeout, failures: 3, successes: 4, ejection };
+    assert_eq!(written.health, health);
+    assert_eq!(written.limits, TargetLimits { requests: Some(6), queue: 0, queue_timeout: seconds(7) });
+    for (lines, why) in [
+        ("health = { path = \"up\" }", "is not a path"),
+        ("health = { path = \"/u p\" }", "is not a path"),
+        ("health = { interval = \"1s\" }", "is for checks"),
+        ("health = { failures = 0 }", "must be between 1 and"),
+        ("limits = { queue = 7 }", "`upstream[0].limits.requests` is missing"),
+        ("limits = { requests = 0 }", "must be between 1 and"),
+    ] {
+        refused(&with(lines), why);
+    }
+}
+
+#[test]
+fn our_own_certificate_for_an_upstream_comes_with_its_key() {
+    let pair = rcgen::generate_simple_self_signed(["v".to_owned()]).unwrap();
+    let mut files = fake().with("/etc/vestibule/v.crt", &pair.cert.pem());
+    files.put("/etc/vestibule/v.key", pair.signing_key.serialize_pem().as_bytes(), 0o600, false);
+    let text = |tls: &str| with(&format!("tls = {{ {tls} }}")).replace("http://127.0.0.1:3000", "https://wiki");
+    let loaded = read_with(&text("certificate = \"v.crt\", key = \"v.key\""), &files).unwrap();
+    assert_eq!(loaded.settings.routes[0].upstream.tls.identity.as_ref().unwrap().chain.len(), 1);
+    let message = read_with(&text("certificate = \"v.crt\""), &files).unwrap_err().to_string();
+    assert!(message.contains("stands alone"), "{message}");
 }

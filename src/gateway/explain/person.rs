@@ -12,7 +12,6 @@ use crate::origin::Host;
 use crate::policy::{self, Decision, DenyReason, Verdict};
 use crate::secret::{AccessToken, RawIdToken};
 use crate::upstream::Principal;
-use crate::upstream::settings::Target;
 use crate::upstream::template::RequestValues;
 
 /// A request that has found its upstream and its rule.
@@ -26,7 +25,7 @@ pub(super) struct Request<'a> {
 impl Request<'_> {
     /// Whether another proxy carries it and only asks.
     fn is_asked_about(&self) -> bool {
-        matches!(self.route.upstream.target, Target::Elsewhere)
+        self.route.upstream.is_elsewhere()
     }
 
     /// What becomes of a request that may pass.

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::gateway::canonical_path::PathPolicy;
 use crate::origin::{Host, Scheme};
-use crate::upstream::settings::{Target, UpstreamSettings, UpstreamTimeouts, UpstreamTls};
+use crate::upstream::settings::{
+    Balance, HealthSettings, Target, TargetLimits, UpstreamSettings, UpstreamTimeouts, UpstreamTls,
+};
 
 fn route(public: &[&str], rules: Vec<RuleSettings>) -> RouteSettings {
     RouteSettings {
@@ -22,7 +24,10 @@ fn route(public: &[&str], rules: Vec<RuleSettings>) -> RouteSettings {
         path_policy: PathPolicy::Strict,
         upstream: UpstreamSettings {
             name: "wiki".to_owned(),
-            target: Target::Unix(Default::default()),
+            targets: vec![Target::Unix(Default::default())],
+            balance: Balance::Requests,
+            health: HealthSettings::default(),
+            limits: TargetLimits::default(),
             tls: UpstreamTls::default(),
             pass_host: true,
             strip_prefix: None,

@@ -49,7 +49,6 @@ mod sentinel;
 mod servers;
 mod slots;
 mod subscriber;
-mod tls;
 
 pub use failure::{Failure, RedisFailure, RedisStoreError};
 

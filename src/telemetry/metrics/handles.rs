@@ -18,6 +18,12 @@ impl Metrics {
         }
     }
 
+    /// How many targets of one upstream are left out.
+    #[must_use]
+    pub fn upstream_targets_out(&self, name: &str) -> IntGauge {
+        self.upstream_targets_out.with_label_values(&[name])
+    }
+
     /// The counters of one provider, under its label.
     #[must_use]
     pub fn provider(&self, label: &str) -> ProviderMetrics {

@@ -19,7 +19,7 @@ async fn a_connection_that_does_not_come_about_in_time_is_a_timeout() {
     // The application accepts TCP and never answers the TLS handshake.
     let (_listener, address) = application().await;
     let mut impatient = settings(address);
-    impatient.target = Target::Https { host: address.ip().to_string(), port: address.port() };
+    impatient.targets = vec![Target::Https { host: address.ip().to_string(), port: address.port() }];
     impatient.timeouts.connect = Duration::from_millis(50);
     let upstream = upstream(&impatient);
     let mut gateway = gateway(&upstream, Visitor::alice()).await;

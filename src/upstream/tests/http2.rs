@@ -17,7 +17,7 @@ type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 fn h2c(address: SocketAddr) -> Arc<Upstream> {
     let mut chosen = settings(address);
-    chosen.target = Target::H2c { host: address.ip().to_string(), port: address.port() };
+    chosen.targets = vec![Target::H2c { host: address.ip().to_string(), port: address.port() }];
     upstream(&chosen)
 }
 
@@ -170,7 +170,7 @@ async fn over_tls_the_application_chooses_and_a_web_socket_asks_for_http1() {
     let (listener, address) = application().await;
     let acceptor = acceptor_of(&issuer, "localhost", &["h2", "http/1.1"]);
     let mut chosen = settings(address);
-    chosen.target = Target::Https { host: "localhost".into(), port: address.port() };
+    chosen.targets = vec![Target::Https { host: "localhost".into(), port: address.port() }];
     chosen.tls.ca_certificates = vec![issuer.der().clone()];
     let upstream = upstream(&chosen);
     let mut gateway = gateway(&upstream, Visitor::alice()).await;

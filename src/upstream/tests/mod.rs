@@ -2,6 +2,7 @@
 //! bytes.
 
 mod answers;
+mod balance;
 mod failures;
 mod http2;
 mod requests;
@@ -26,7 +27,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use super::settings::{Target, UpstreamTls};
+use super::settings::{Balance, HealthSettings, Target, TargetLimits, UpstreamTls};
 use super::template::HeaderTemplate;
 use super::*;
 use crate::claims::{Claims, Identity};
@@ -39,7 +40,10 @@ use crate::secret::AccessToken;
 fn settings(address: SocketAddr) -> UpstreamSettings {
     UpstreamSettings {
         name: "wiki".into(),
-        target: Target::Http { host: address.ip().to_string(), port: address.port() },
+        targets: vec![target(address)],
+        balance: Balance::Requests,
+        health: HealthSettings::default(),
+        limits: TargetLimits::default(),
         tls: UpstreamTls::default(),
         pass_host: true,
         strip_prefix: None,
@@ -57,8 +61,16 @@ fn settings(address: SocketAddr) -> UpstreamSettings {
 
 fn upstream(settings: &UpstreamSettings) -> Arc<Upstream> {
     let managed = Arc::new(ManagedSet::new(settings.headers.iter().map(|(name, _)| name)));
-    let tunnels = prometheus::IntGauge::new("tunnels", "tunnels").unwrap();
-    Upstream::new(settings, managed, Via::draw(&SystemEntropy).unwrap(), tunnels, None).unwrap()
+    Upstream::new(settings, managed, Via::draw(&SystemEntropy).unwrap(), gauges(), None, None).unwrap()
+}
+
+fn target(address: SocketAddr) -> Target {
+    Target::Http { host: address.ip().to_string(), port: address.port() }
+}
+
+fn gauges() -> Gauges {
+    let gauge = |name: &str| IntGauge::new(name, name).unwrap();
+    Gauges { tunnels: gauge("tunnels"), targets_out: gauge("targets_out") }
 }
 
 /// A session that ends when it is told.
@@ -101,6 +113,7 @@ pub(in crate::upstream) fn alice(claims: serde_json::Value) -> Identity {
 struct Visitor {
     identity: Option<Identity>,
     guard: Option<SharedGuard>,
+    session: Option<u64>,
     keep_authorization: bool,
 }
 
@@ -169,6 +182,7 @@ async fn pass(
                 request_id: "r-1",
             },
             upgrade,
+            session: visitor.session,
             guard: visitor.guard.clone(),
             body_limits: &body_limits,
             clock: &clock,

@@ -4,8 +4,7 @@ use super::*;
 
 fn succeeding(before: &Upstream, settings: &UpstreamSettings) -> Arc<Upstream> {
     let managed = Arc::new(ManagedSet::new(settings.headers.iter().map(|(name, _)| name)));
-    let tunnels = prometheus::IntGauge::new("tunnels", "tunnels").unwrap();
-    Upstream::succeeding(before, settings, managed, Via::draw(&SystemEntropy).unwrap(), tunnels, None).unwrap()
+    Upstream::new(settings, managed, Via::draw(&SystemEntropy).unwrap(), gauges(), None, Some(before)).unwrap()
 }
 
 /// Asks once, and leaves the connection to the application in the pool.
@@ -51,12 +50,16 @@ async fn another_target_or_other_trust_takes_new_connections() {
     let is_kept = |change: fn(&mut UpstreamSettings)| {
         let mut changed = chosen.clone();
         change(&mut changed);
-        before.connection == Connection::of(&changed)
+        let after = succeeding(&before, &changed);
+        after.targets.has_all_of(&before.targets)
     };
     assert!(is_kept(|_| {}));
     assert!(is_kept(|settings| settings.pass_host = false));
-    assert!(!is_kept(|settings| settings.target = Target::Http { host: "127.0.0.1".into(), port: 1 }));
-    assert!(!is_kept(|settings| settings.tls.ca_certificates.push(rustls::pki_types::CertificateDer::from(vec![1]))));
+    assert!(is_kept(|settings| settings.targets.push(Target::Http { host: "127.0.0.1".into(), port: 1 })));
+    assert!(!is_kept(|settings| settings.targets = vec![Target::Http { host: "127.0.0.1".into(), port: 1 }]));
+    assert!(!is_kept(|settings| settings.health.failures = 7));
+    assert!(!is_kept(|settings| settings.limits.requests = Some(7)));
+    assert!(!is_kept(|settings| settings.tls.server_name = Some("wiki.internal".try_into().unwrap())));
     assert!(!is_kept(|settings| settings.timeouts.connect = Duration::from_secs(1)));
 }
 
@@ -78,7 +81,7 @@ async fn a_new_ca_file_is_what_new_connections_are_judged_by() {
         }
     });
     let mut chosen = settings(address);
-    chosen.target = Target::Https { host: "localhost".into(), port: address.port() };
+    chosen.targets = vec![Target::Https { host: "localhost".into(), port: address.port() }];
     chosen.tls.ca_certificates = vec![old.der().clone()];
     let before = upstream(&chosen);
     chosen.tls.ca_certificates.push(new.der().clone());

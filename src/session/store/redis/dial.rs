@@ -18,8 +18,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::failure::{Failure, RedisStoreError};
-use super::tls;
 use crate::session::settings::{RedisAccess, RedisUser, ServerAddress};
+use crate::tls;
 
 /// TCP, TLS and the first answer together take no longer than this.
 pub(super) const CONNECT: Duration = Duration::from_millis(900);
@@ -149,7 +149,8 @@ fn who_we_are(user: Option<&RedisUser>) -> RedisConnectionInfo {
 
 impl Access {
     fn new(settings: RedisAccess) -> Result<Self, RedisStoreError> {
-        let tls = settings.tls.as_ref().map(tls::client_config).transpose()?;
+        let tls = settings.tls.as_ref().map(|tls| tls::client_config(&tls.ca_certificates, tls.identity.as_deref()));
+        let tls = tls.transpose()?.map(Arc::new);
         Ok(Self { settings, tls })
     }
 

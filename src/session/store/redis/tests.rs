@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::secret::StorePassword;
-use crate::session::settings::{ClientIdentity, RedisUser, ServerAddress, StoreTls};
+use crate::session::settings::{RedisUser, ServerAddress, StoreTls};
 use crate::session::store::conformance::{self, Time, key, sealed, used};
 use crate::session::testing::TestClock;
+use crate::tls::TlsIdentity;
 use redis_server::{ClusterGroup, PORT, PRIMARY, RedisServer, SentinelGroup};
 
 mod conforms;

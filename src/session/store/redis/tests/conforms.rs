@@ -17,7 +17,7 @@ async fn a_server_with_tls_and_the_documented_user_does_what_every_store_must() 
     let user = documented_user("planted-password");
     server.cli(&user.iter().map(String::as_str).collect::<Vec<_>>());
     let mut settings = single(&server);
-    let identity = ClientIdentity {
+    let identity = TlsIdentity {
         chain: vec![CertificateDer::from(certificates.client.clone())],
         key: PrivateKeyDer::Pkcs8(certificates.client_key.clone().into()),
     };

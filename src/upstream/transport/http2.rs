@@ -14,8 +14,8 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::http1::Failed;
-use super::request_body::RequestBody;
 use super::stream::Stream as Transport;
+use crate::upstream::request_body::RequestBody;
 
 /// Requests on one connection at once; most servers allow as many. Beyond it another connection is opened.
 const STREAMS: usize = 100;

@@ -15,18 +15,19 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::request_body::RequestBody;
 use super::stream::Stream;
+use crate::upstream::request_body::RequestBody;
 
 /// A connection that is ready for a request, or at work on one.
 pub(super) struct Http1 {
     sender: SendRequest<RequestBody>,
     connection: Box<Connection<TokioIo<Stream>, RequestBody>>,
     ended: bool,
+    made: u64,
 }
 
 /// Why there is no answer.
-pub(super) enum Failed {
+pub(in crate::upstream) enum Failed {
     /// The connection was found closed before anything of the request was written; here it is again.
     NotBegun(Box<Request<RequestBody>>, hyper::Error),
     /// It ended without a byte of the answer.
@@ -37,6 +38,16 @@ pub(super) enum Failed {
     Unsendable(http::Error),
 }
 
+impl Failed {
+    /// Whether the application has nothing to do with it.
+    pub(super) fn is_ours(&self) -> bool {
+        match self {
+            Self::Unsendable(_) => true,
+            Self::NotBegun(_, error) | Self::Unheard(error) | Self::Broken(error) => error.is_user(),
+        }
+    }
+}
+
 impl fmt::Debug for Http1 {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Http1").field("ended", &self.ended).finish_non_exhaustive()
@@ -44,10 +55,11 @@ impl fmt::Debug for Http1 {
 }
 
 impl Http1 {
-    pub(super) async fn new(stream: Stream) -> hyper::Result<Self> {
+    /// Begins HTTP on a connection; `made` is when, in the counting of whoever keeps it.
+    pub(super) async fn new(stream: Stream, made: u64) -> hyper::Result<Self> {
         let (sender, connection) =
             Builder::new().preserve_header_case(true).handshake::<_, RequestBody>(TokioIo::new(stream)).await?;
-        let mut made = Self { sender, connection: Box::new(connection), ended: false };
+        let mut made = Self { sender, connection: Box::new(connection), ended: false, made };
         // It takes a request only once it has been looked at.
         made.look();
         Ok(made)
@@ -78,6 +90,10 @@ impl Http1 {
     fn judge(self, error: hyper::Error) -> Failed {
         let heard = error.is_parse() || error.is_user() || !self.connection.into_parts().read_buf.is_empty();
         if heard { Failed::Broken(error) } else { Failed::Unheard(error) }
+    }
+
+    pub(super) const fn made(&self) -> u64 {
+        self.made
     }
 
     /// Moves the connection on, for somebody who waits for what it brings.

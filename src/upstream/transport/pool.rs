@@ -5,15 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::uri::Scheme;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
 use super::connector::{ConnectError, Connector, Protocol, Wanted};
-use super::http1::Http1;
+use super::http1::{Failed, Http1};
 use super::http2::{Http2, Stream};
+use crate::upstream::request_body::RequestBody;
 
 /// How often idle connections are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// So many looks later one that has not been used is closed: after 30 s, below the keep-alive of most servers, so that
 /// few are found closed.
 const UNUSED_LOOKS: u64 = 6;
+/// So many looks after it was made, a connection takes no more requests: after a minute names are looked up again, and an
+/// application that has moved is followed however much it is asked.
+const OLD_LOOKS: u64 = 12;
 
 /// The connections of one application.
 pub(super) struct Pool {
@@ -32,8 +40,15 @@ struct Kept {
     now: u64,
     /// The one that was used last is the first to be used again, so that what is not needed grows old.
     idle: Vec<(Http1, u64)>,
-    /// Each with the look at which it was last seen in use.
-    shared: Vec<(Arc<Http2>, u64)>,
+    shared: Vec<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connection: Arc<Http2>,
+    made: u64,
+    /// The look at which it was last seen in use.
+    used: u64,
 }
 
 /// A connection to send one request on.
@@ -47,6 +62,43 @@ pub(super) enum Connection {
     },
     /// A stream of a connection that others use, too.
     Shared(Stream),
+}
+
+/// The connection that brings an answer.
+pub(super) enum Carrier {
+    /// At work on this answer alone.
+    Own(Http1),
+    /// A stream of one that others use, too.
+    Shared(Stream),
+}
+
+impl Connection {
+    /// Sends a request and waits for the head of its answer; `scheme` is that of the target.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub(super) async fn send(
+        self,
+        request: Request<RequestBody>,
+        scheme: &Scheme,
+    ) -> Result<(Response<Incoming>, Carrier), Failed> {
+        match self {
+            Self::Own { connection, .. } => {
+                connection.send(request).await.map(|(response, connection)| (response, Carrier::Own(connection)))
+            }
+            Self::Shared(stream) => {
+                stream.send(request, scheme).await.map(|(response, stream)| (response, Carrier::Shared(stream)))
+            }
+        }
+    }
+
+    /// Whether it has served before, so that the application may have ended it meanwhile.
+    pub(super) const fn served_before(&self) -> bool {
+        match self {
+            Self::Own { reused, .. } => *reused,
+            Self::Shared(_) => true,
+        }
+    }
 }
 
 impl fmt::Debug for Pool {
@@ -70,12 +122,17 @@ impl Pool {
         &self.connector
     }
 
+    /// Whether requests share connections here, as far as is known.
+    pub(super) fn is_shared(&self) -> bool {
+        self.speaks_http2.load(Ordering::Acquire)
+    }
+
     /// A connection for one request: one that is there, or a new one.
     ///
     /// # Errors
     /// [`ConnectError`].
     pub(super) async fn connection(self: &Arc<Self>, wanted: Wanted) -> Result<Connection, ConnectError> {
-        if wanted == Wanted::Any && self.speaks_http2.load(Ordering::Acquire) {
+        if wanted == Wanted::Any && self.is_shared() {
             if let Some(stream) = self.stream() {
                 return Ok(Connection::Shared(stream));
             }
@@ -104,7 +161,8 @@ impl Pool {
         }
         match protocol {
             Protocol::Http1 => {
-                let connection = Http1::new(stream).await.map_err(ConnectError::Protocol)?;
+                let made = self.kept().now;
+                let connection = Http1::new(stream, made).await.map_err(ConnectError::Protocol)?;
                 Ok(Connection::Own { connection, reused: false })
             }
             Protocol::Http2 => {
@@ -112,7 +170,7 @@ impl Pool {
                 let stream = connection.open().ok_or(ConnectError::Closed)?;
                 let mut kept = self.kept();
                 let now = kept.now;
-                kept.shared.push((connection, now));
+                kept.shared.push(Shared { connection, made: now, used: now });
                 Ok(Connection::Shared(stream))
             }
         }
@@ -122,7 +180,9 @@ impl Pool {
     pub(super) fn put(&self, connection: Http1) {
         let mut kept = self.kept();
         let now = kept.now;
-        kept.idle.push((connection, now));
+        if now - connection.made() < OLD_LOOKS {
+            kept.idle.push((connection, now));
+        }
     }
 
     fn take(&self) -> Option<Http1> {
@@ -135,7 +195,7 @@ impl Pool {
     }
 
     fn stream(&self) -> Option<Stream> {
-        self.kept().shared.iter().find_map(|(connection, _)| connection.open())
+        self.kept().shared.iter().find_map(|shared| shared.connection.open())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -169,16 +229,15 @@ impl Pool {
         kept.idle = idle
             .into_iter()
             .filter_map(|(mut connection, since)| {
-                (is_young(since) && connection.is_free()).then_some((connection, since))
+                let is_usable = is_young(since) && now - connection.made() < OLD_LOOKS && connection.is_free();
+                is_usable.then_some((connection, since))
             })
             .collect();
         kept.shared = shared
             .into_iter()
-            .map(|(connection, since)| {
-                let since = if connection.is_unused() { since } else { now };
-                (connection, since)
-            })
-            .filter(|(connection, since)| is_young(*since) && !connection.is_closed())
+            .map(|shared| Shared { used: if shared.connection.is_unused() { shared.used } else { now }, ..shared })
+            // One that is left out here serves those who are on it to their end.
+            .filter(|shared| is_young(shared.used) && now - shared.made < OLD_LOOKS && !shared.connection.is_closed())
             .collect();
     }
 }

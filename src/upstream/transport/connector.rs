@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::HttpConnector as SystemConnector;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::error::InvalidUpstream;
-use super::settings::{Target, UpstreamSettings, UpstreamTls};
+use super::names::Names;
 use super::stream::Stream;
-use super::tls;
+use crate::tls;
+use crate::upstream::error::InvalidUpstream;
+use crate::upstream::settings::{Target, UpstreamTls};
 
 /// After this much silence the system asks a peer whether it is still there: tunnels have no deadline of their own.
 const KEEP_ALIVE_PROBE: Duration = Duration::from_secs(60);
+
+/// The names of protocols in the handshake (RFC 7301).
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +55,7 @@ pub enum ConnectError {
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(in crate::upstream) enum Wanted {
     /// Any request.
     Any,
     /// One that only HTTP/1.1 carries: the handshake of a WebSocket.
@@ -65,6 +70,8 @@ pub(super) enum Protocol {
     /// HTTP/2 (RFC 9113).
     Http2,
 }
+
+type HttpConnector = SystemConnector<Names>;
 
 /// Makes connections to one application, whatever address it is asked for.
 pub(super) struct Connector {
@@ -87,18 +94,18 @@ struct Tls {
 }
 
 impl Connector {
-    pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, InvalidUpstream> {
-        let route = match &settings.target {
+    pub(super) fn new(target: &Target, tls: &UpstreamTls, deadline: Duration) -> Result<Self, InvalidUpstream> {
+        let route = match target {
             Target::Http { host, port } => Route::tcp(host, *port, Protocol::Http1)?,
             Target::H2c { host, port } => Route::tcp(host, *port, Protocol::Http2)?,
             Target::Https { host, port } => {
                 let (http, address) = tcp(host, *port)?;
-                Route::Tls { http, address, tls: Tls::new(&settings.tls, host)? }
+                Route::Tls { http, address, tls: Tls::new(tls, host)? }
             }
             Target::Unix(path) => Route::Unix(path.as_path().into()),
             Target::Elsewhere => Route::Nowhere,
         };
-        Ok(Self { route, deadline: settings.timeouts.connect })
+        Ok(Self { route, deadline })
     }
 
     /// Makes a connection, and says what is spoken on it.
@@ -137,7 +144,7 @@ impl Route {
                 let connector = if wanted == Wanted::Http1 { &tls.http1 } else { &tls.any };
                 let stream = connector.connect(tls.name.clone(), tcp).await.map_err(ConnectError::Tls)?;
                 let chosen = stream.get_ref().1.alpn_protocol();
-                let protocol = if chosen == Some(tls::HTTP_2) { Protocol::Http2 } else { Protocol::Http1 };
+                let protocol = if chosen == Some(HTTP_2) { Protocol::Http2 } else { Protocol::Http1 };
                 Ok((Stream::Tls(Box::new(stream)), protocol))
             }
             Self::Unix(path) => {
@@ -155,9 +162,11 @@ impl Tls {
             Some(name) => name.clone(),
             None => ServerName::try_from(bare(host).to_owned()).map_err(|_| InvalidUpstream::Host)?,
         };
-        let http1 = tls::client_config(&settings.ca_certificates)?;
+        let mut http1 = tls::client_config(&settings.ca_certificates, settings.identity.as_deref())
+            .map_err(InvalidUpstream::Tls)?;
+        http1.alpn_protocols = vec![HTTP_1.to_vec()];
         let mut any = http1.clone();
-        any.alpn_protocols.insert(0, tls::HTTP_2.to_vec());
+        any.alpn_protocols.insert(0, HTTP_2.to_vec());
         Ok(Self { any: Arc::new(any).into(), http1: Arc::new(http1).into(), name })
     }
 }
@@ -169,7 +178,7 @@ fn tcp(host: &str, port: u16) -> Result<(HttpConnector, Uri), InvalidUpstream> {
         .path_and_query("/")
         .build()
         .map_err(|_| InvalidUpstream::Host)?;
-    let mut http = HttpConnector::new();
+    let mut http = SystemConnector::new_with_resolver(Names::default());
     http.set_nodelay(true);
     http.set_keepalive(Some(KEEP_ALIVE_PROBE));
     Ok((http, address))

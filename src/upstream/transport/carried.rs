@@ -1,55 +1,53 @@
 //! The body of an answer together with the connection that brings it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::endpoint::Turn;
 use super::http1::Http1;
 use super::http2::Stream;
-use super::pool::Pool;
 
 /// A body that comes over a connection, which it gives back when it is complete. Dropped before, it ends the connection,
 /// or its own stream of it.
-pub(super) struct Carried {
+pub(in crate::upstream) struct Carried {
     inner: Incoming,
     carrier: Carrier,
 }
 
 enum Carrier {
     /// A connection of its own, which moves on as the body is asked for.
-    Own { connection: Http1, pool: Arc<Pool> },
+    Own { connection: Http1, turn: Turn },
     /// A connection that a task moves on.
     Spawned,
     /// A stream of a connection that others use, too.
-    Shared { _stream: Stream },
+    Shared { _stream: Stream, _turn: Turn },
 }
 
 impl Carried {
     /// A body that `connection` brings, all of whose request has been sent.
-    pub(super) fn over(inner: Incoming, connection: Http1, pool: &Arc<Pool>) -> Self {
-        let mut carried = Self { inner, carrier: Carrier::Own { connection, pool: Arc::clone(pool) } };
+    pub(super) fn over(inner: Incoming, connection: Http1, turn: Turn) -> Self {
+        let mut carried = Self { inner, carrier: Carrier::Own { connection, turn } };
         carried.give_back_at_end();
         carried
     }
 
     /// A body that `connection` brings while the request's own is still going out: both move on by themselves.
-    pub(super) fn while_sending(inner: Incoming, connection: Http1, pool: &Arc<Pool>) -> Self {
-        let pool = Arc::clone(pool);
+    pub(super) fn while_sending(inner: Incoming, connection: Http1, turn: Turn) -> Self {
         tokio::spawn(async move {
             if let Some(free) = connection.run().await {
-                pool.put(free);
+                turn.endpoint().pool().put(free);
             }
         });
         Self { inner, carrier: Carrier::Spawned }
     }
 
     /// A body of a stream.
-    pub(super) const fn of(inner: Incoming, stream: Stream) -> Self {
-        Self { inner, carrier: Carrier::Shared { _stream: stream } }
+    pub(super) const fn of(inner: Incoming, stream: Stream, turn: Turn) -> Self {
+        Self { inner, carrier: Carrier::Shared { _stream: stream, _turn: turn } }
     }
 
     /// Once nothing more will come; the last part may be on its way to the browser still.
@@ -60,10 +58,10 @@ impl Carried {
     }
 
     fn give_back(&mut self) {
-        if let Carrier::Own { mut connection, pool } = std::mem::replace(&mut self.carrier, Carrier::Spawned)
+        if let Carrier::Own { mut connection, turn } = std::mem::replace(&mut self.carrier, Carrier::Spawned)
             && connection.is_free()
         {
-            pool.put(connection);
+            turn.endpoint().pool().put(connection);
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::upstream) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
