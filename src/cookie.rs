@@ -181,7 +181,7 @@ pub fn remove_gateway_cookies(headers: &mut HeaderMap) {
 /// What is left of one field, with the very separators that stood between.
 fn keep_others(field: &[u8], kept: &mut Vec<u8>) {
     let mut first = true;
-    for (index, piece) in field.split(|&byte| byte == b';').enumerate() {
+    for (index, piece) in pieces(field).enumerate() {
         let bare = piece.strip_prefix(b" ").unwrap_or(piece);
         if is_gateway_name(bare) {
             continue;
@@ -208,11 +208,23 @@ pub fn set_cookie_name(value: &[u8]) -> &[u8] {
 /// The pairs of all `Cookie` fields: split at `;`, with the one space that belongs to the separator taken off.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).iter().flat_map(|field| {
-        field
-            .as_bytes()
-            .split(|&byte| byte == b';')
+        pieces(field.as_bytes())
             .enumerate()
             .map(|(index, pair)| if index == 0 { pair } else { pair.strip_prefix(b" ").unwrap_or(pair) })
+    })
+}
+
+/// What stands between the `;` of a field, at least one piece.
+fn pieces(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let now = rest?;
+        let (piece, after) = match memchr::memchr(b';', now).and_then(|at| now.split_at_checked(at)) {
+            Some((piece, after)) => (piece, after.get(1..)),
+            None => (now, None),
+        };
+        rest = after;
+        Some(piece)
     })
 }
 

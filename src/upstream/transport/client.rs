@@ -15,6 +15,7 @@ use super::connector::Wanted;
 use super::endpoint::{Endpoint, Manner, Turn};
 use super::http1::{Failed, Http1};
 use super::pool::{Carrier, Connection};
+use super::repeat::Repeat;
 use super::stream::Stream;
 use crate::upstream::error::{InvalidUpstream, UpstreamError};
 use crate::upstream::exchange::Exchange;
@@ -117,8 +118,11 @@ impl Targets {
             let turn = endpoint.turn().await.map_err(|_| UpstreamError::Busy)?;
             exchange.set_endpoint(endpoint);
             let pool = endpoint.pool();
-            let connection =
-                if repeated { pool.open(sending.wanted).await } else { pool.connection(sending.wanted).await };
+            let connection = if repeated {
+                Box::pin(pool.open(sending.wanted)).await
+            } else {
+                pool.connection(sending.wanted).await
+            };
             let connection = match connection {
                 Ok(connection) => connection,
                 Err(error) => {
@@ -133,7 +137,7 @@ impl Targets {
             if !self.pass_host {
                 request.headers_mut().insert(HOST, endpoint.host().clone());
             }
-            let again = is_repeatable(&request, &connection, repeated).then(|| copy(&request));
+            let again = is_repeatable(&request, &connection, repeated).then(|| Repeat::of(&request));
             request = match (connection.send(request, pool.connector().scheme()).await, again) {
                 (Ok((response, carrier)), _) => {
                     endpoint.answered();
@@ -144,7 +148,7 @@ impl Targets {
                 (Err(Failed::Unheard(_)), Some(again)) if !exchange.is_heard() => {
                     // If it is about to go altogether, another one is the better choice.
                     tried = tried.and(this);
-                    again
+                    again.into_request()
                 }
                 (Err(failed), _) => {
                     if !failed.is_ours() {
@@ -177,14 +181,4 @@ fn answer(response: Response<Incoming>, carrier: Carrier, turn: Turn, exchange: 
 /// Whether a request could be sent a second time if its connection ended without an answer.
 fn is_repeatable(request: &Request<RequestBody>, connection: &Connection, repeated: bool) -> bool {
     connection.served_before() && !repeated && request.body().is_none() && request.method().is_idempotent()
-}
-
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    *copy.version_mut() = request.version();
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    copy
 }

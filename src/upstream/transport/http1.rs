@@ -66,24 +66,32 @@ impl Http1 {
     }
 
     /// Sends a request and waits for the head of its answer. The connection comes back with it, at work on the body.
-    pub(super) async fn send(mut self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Self), Failed> {
-        let answered = {
-            let mut answer = pin!(self.sender.try_send_request(request));
-            poll_fn(|cx| {
-                if !self.ended {
-                    self.ended = self.connection.poll_without_shutdown(cx).is_ready();
-                }
-                // Only the connection moves the answer on, so that nobody else need be woken for it.
-                answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-            })
-            .await
-        };
-        match answered {
-            Ok(response) => Ok((response, self)),
-            Err(mut failure) => Err(match failure.take_message() {
-                Some(request) => Failed::NotBegun(Box::new(request), failure.into_error()),
-                None => self.judge(failure.into_error()),
-            }),
+    ///
+    /// The request is handed over at once, so that nobody who waits has to hold it, too.
+    pub(super) fn send(
+        mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<(Response<Incoming>, Self), Failed>> {
+        let answer = self.sender.try_send_request(request);
+        async move {
+            let answered = {
+                let mut answer = pin!(answer);
+                poll_fn(|cx| {
+                    if !self.ended {
+                        self.ended = self.connection.poll_without_shutdown(cx).is_ready();
+                    }
+                    // Only the connection moves the answer on, so that nobody else need be woken for it.
+                    answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                })
+                .await
+            };
+            match answered {
+                Ok(response) => Ok((response, self)),
+                Err(mut failure) => Err(match failure.take_message() {
+                    Some(request) => Failed::NotBegun(Box::new(request), failure.into_error()),
+                    None => self.judge(failure.into_error()),
+                }),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod names;
 mod pool;
+mod repeat;
 mod room;
 mod stream;
 

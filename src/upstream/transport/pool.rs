@@ -86,9 +86,9 @@ impl Connection {
             Self::Own { connection, .. } => {
                 connection.send(request).await.map(|(response, connection)| (response, Carrier::Own(connection)))
             }
-            Self::Shared(stream) => {
-                stream.send(request, scheme).await.map(|(response, stream)| (response, Carrier::Shared(stream)))
-            }
+            Self::Shared(stream) => Box::pin(stream.send(request, scheme))
+                .await
+                .map(|(response, stream)| (response, Carrier::Shared(stream))),
         }
     }
 
@@ -140,12 +140,13 @@ impl Pool {
             let _alone = self.opening.lock().await;
             return match self.stream() {
                 Some(stream) => Ok(Connection::Shared(stream)),
-                None => self.open(wanted).await,
+                None => Box::pin(self.open(wanted)).await,
             };
         }
         match self.take() {
             Some(connection) => Ok(Connection::Own { connection, reused: true }),
-            None => self.open(wanted).await,
+            // Boxed: it is rare, and every request would be moved along with the room that it needs.
+            None => Box::pin(self.open(wanted)).await,
         }
     }
 
