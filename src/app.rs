@@ -37,7 +37,7 @@ use crate::gateway::Gateway;
 use crate::gateway::settings::Settings;
 use crate::provider::ProviderError;
 use crate::server::settings::{ListenSettings, SharedLimits};
-use crate::server::{self, ListenError, Listener, Shutdown};
+use crate::server::{self, Entrance, ListenError, Listener, SharedEntrance, Shutdown};
 use crate::session::SessionError;
 use crate::session::Sessions;
 use crate::session::store::SessionStore;
@@ -94,6 +94,9 @@ pub enum StartError {
     /// An upstream's client.
     #[error("upstream: {0}")]
     Upstream(#[from] InvalidUpstream),
+    /// TLS on the public listener.
+    #[error("listen.tls: {0}")]
+    Tls(#[source] rustls::Error),
     /// A key to sign with.
     #[error("session.keys: {0}")]
     Signing(#[from] SigningFailed),
@@ -132,7 +135,12 @@ impl Listeners {
     pub async fn bind(settings: &ListenSettings) -> Result<Self, StartError> {
         let failed = |key| move |source| StartError::Bind { key, source };
         Ok(Self {
-            public: Listener::bind(&settings.address).await.map_err(failed("address"))?,
+            public: if settings.reuse_port {
+                Listener::bind_shared(&settings.address).await
+            } else {
+                Listener::bind(&settings.address).await
+            }
+            .map_err(failed("address"))?,
             probe: Listener::bind(&settings.probe_address).await.map_err(failed("probe_address"))?,
             admin: match &settings.admin_address {
                 Some(address) => Some(Listener::bind_private(address).await.map_err(failed("admin_address"))?),
@@ -244,6 +252,7 @@ async fn start_with(
     store: OpenStore,
 ) -> Result<Running, StartError> {
     let (limits, grace) = (SharedLimits::new(settings.listen.limits), settings.listen.startup_grace);
+    let entrance = SharedEntrance::new(Entrance::of(&settings.listen).map_err(StartError::Tls)?);
     let metrics = Arc::clone(&world.metrics);
     let readiness = Arc::clone(&world.readiness);
     let shutdown = Shutdown::default();
@@ -274,6 +283,7 @@ async fn start_with(
 
     let lasting = Lasting {
         limits: limits.clone(),
+        entrance: entrance.clone(),
         sessions: Arc::clone(&sessions),
         store,
         request_ids: Arc::new(RequestIds::new(entropy::draw(world.entropy.as_ref())?)),
@@ -298,6 +308,7 @@ async fn start_with(
     let mut public = JoinSet::new();
     public.spawn(server::serve(
         listeners.public,
+        entrance,
         service,
         limits.clone(),
         Arc::clone(&connections) as Arc<_>,
@@ -307,9 +318,23 @@ async fn start_with(
     if let Some(admin) = listeners.admin {
         let service = administration::administration(&admin, reloader.lasting(), reloader.current());
         let (limits, connections) = (limits.clone(), Arc::clone(&connections) as Arc<_>);
-        background.spawn(server::serve(admin, service, limits, connections, Shutdown::default()));
+        background.spawn(server::serve(
+            admin,
+            SharedEntrance::default(),
+            service,
+            limits,
+            connections,
+            Shutdown::default(),
+        ));
     }
-    background.spawn(server::serve(listeners.probe, probe, limits, connections, Shutdown::default()));
+    background.spawn(server::serve(
+        listeners.probe,
+        SharedEntrance::default(),
+        probe,
+        limits,
+        connections,
+        Shutdown::default(),
+    ));
 
     let ready = Arc::clone(&readiness);
     background.spawn(async move {

@@ -1,10 +1,12 @@
 //! Header fields: which go, and what asks for an upgrade.
 
+use std::net::SocketAddr;
 use std::str;
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Version};
 use vestibule::gateway::provenance::Provenance;
+use vestibule::server::ConnectionInfo;
 use vestibule::server::trusted_proxies::TrustedProxies;
 use vestibule::upstream::managed::{FIXED_NAMES, FIXED_PREFIXES};
 use vestibule::upstream::{ManagedSet, WebSocketHandshake};
@@ -97,11 +99,12 @@ pub fn forwarded(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    let told = Provenance::read(&headers, Some(peer), &proxies);
+    let connection = ConnectionInfo { peer: Some(SocketAddr::new(peer, 1)), is_direct: false };
+    let told = Provenance::read(&headers, connection, &proxies);
     assert!(told.is_trusted());
     assert_eq!(told.peer(), Some(peer));
     assert!(told.hops().iter().skip(1).all(|hop| proxies.trusts(*hop)), "{:?}", told.hops());
     assert_eq!(told.user_agent(), told.hops().first().copied());
-    let stranger = Provenance::read(&headers, Some(peer), &TrustedProxies::default());
+    let stranger = Provenance::read(&headers, connection, &TrustedProxies::default());
     assert_eq!((stranger.address(), stranger.user_agent(), stranger.is_plain_http()), (Some(peer), None, false));
 }

@@ -18,6 +18,7 @@ use crate::provider::settings::ProviderSettings;
 use crate::provider::{Provider, ProviderParts};
 use crate::secret::AdminToken;
 use crate::server::settings::{Limits, SharedLimits};
+use crate::server::{Entrance, SharedEntrance};
 use crate::session::key_ring::KeyRing;
 use crate::session::{RegisteredClient, SessionRules, Sessions};
 use crate::telemetry::labels::Limit;
@@ -28,6 +29,8 @@ use crate::upstream::{Gauges, IdentityAssertion, ManagedSet, Upstream, Via};
 pub(super) struct Lasting {
     pub(super) world: World,
     pub(super) limits: SharedLimits,
+    /// How connections come in at the public listener.
+    pub(super) entrance: SharedEntrance,
     pub(super) sessions: Arc<Sessions>,
     pub(super) store: OpenStore,
     pub(super) request_ids: Arc<RequestIds>,
@@ -49,8 +52,9 @@ pub(super) struct Assembly {
     pub(super) providers: Vec<Arc<RunningProvider>>,
     pub(super) fixed: Fixed,
     pub(super) limits: Limits,
+    pub(super) entrance: Entrance,
     pub(super) admin_token: Option<Arc<AdminToken>>,
-    /// Somebody is believed about the addresses of user agents.
+    /// The addresses of user agents are known, at least of those that come through a trusted proxy.
     pub(super) knows_addresses: bool,
     upstreams: Vec<Arc<Upstream>>,
 }
@@ -65,7 +69,8 @@ impl Assembly {
     ) -> Result<Self, StartError> {
         let (fixed, limits) = (Fixed::of(&settings), settings.listen.limits);
         let admin_token = settings.listen.admin_token.take();
-        let (endpoints, knows_addresses) = (settings.endpoints(), !settings.listen.trusted_proxies.is_empty());
+        let entrance = Entrance::of(&settings.listen).map_err(StartError::Tls)?;
+        let (endpoints, knows_addresses) = (settings.endpoints(), settings.listen.knows_addresses());
         let mut providers = Vec::new();
         for provider in settings.providers.drain(..) {
             providers.push(lasting.provider(provider, before)?);
@@ -107,7 +112,7 @@ impl Assembly {
             Some(before) => before.gateway.succeeded_by(parts),
             None => Gateway::new(parts),
         };
-        Ok(Self { gateway, rules, providers, fixed, limits, admin_token, knows_addresses, upstreams })
+        Ok(Self { gateway, rules, providers, fixed, limits, entrance, admin_token, knows_addresses, upstreams })
     }
 
     /// The labels of its providers.

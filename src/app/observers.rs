@@ -106,6 +106,8 @@ impl ConnectionObserver for Connections {
         match end {
             ConnectionEnd::Malformed(malformed) => self.0.malformed(malformed.as_str()),
             ConnectionEnd::HeaderTimeout => self.0.limit_reached(Limit::HeaderTimeout),
+            ConnectionEnd::HandshakeTimeout => self.0.limit_reached(Limit::HandshakeTimeout),
+            ConnectionEnd::TooManyOfAddress => self.0.limit_reached(Limit::ConnectionsPerAddress),
             ConnectionEnd::WriteTimeout => self.0.limit_reached(Limit::WriteTimeout),
             ConnectionEnd::Displaced => self.0.limit_reached(Limit::Connections),
             _ => {}

@@ -85,6 +85,7 @@ impl Reloader {
         self.current.store(Arc::clone(&next.gateway));
         next.gateway.take_over();
         self.lasting.limits.replace(next.limits);
+        self.lasting.entrance.replace(next.entrance.clone());
         self.lasting.admin_token.store(next.admin_token.clone());
         next.gateway.tell_of_passed();
         self.lasting.forget_providers_but(&next.labels());

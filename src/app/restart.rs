@@ -17,6 +17,7 @@ pub(super) struct Fixed {
     public_url: String,
     endpoint_prefix: String,
     address: ListenAddress,
+    reuse_port: bool,
     probe_address: ListenAddress,
     admin_address: Option<ListenAddress>,
     store: FixedStore,
@@ -30,6 +31,7 @@ impl Fixed {
             public_url: settings.public_url.namespace(),
             endpoint_prefix: settings.endpoint_prefix.clone(),
             address: settings.listen.address.clone(),
+            reuse_port: settings.listen.reuse_port,
             probe_address: settings.listen.probe_address.clone(),
             admin_address: settings.listen.admin_address.clone(),
             store: FixedStore::of(&settings.session.store),
@@ -47,6 +49,7 @@ impl Fixed {
         [
             ("public_url", self.public_url != new.public_url),
             ("listen.address", self.address != new.address),
+            ("listen.reuse_port", self.reuse_port != new.reuse_port),
             ("listen.probe_address", self.probe_address != new.probe_address),
             ("listen.admin_address", self.admin_address != new.admin_address),
             ("listen.endpoint_prefix", self.endpoint_prefix != new.endpoint_prefix),
@@ -113,6 +116,7 @@ mod tests {
         for (after, keys) in [
             (fixed("https://tools.example.com", ""), &["public_url"][..]),
             (fixed(URL, "[listen]\naddress = \"127.0.0.1:9\""), &["listen.address"]),
+            (fixed(URL, "[listen]\nreuse_port = true"), &["listen.reuse_port"]),
             (fixed(URL, "[listen]\nprobe_address = \"127.0.0.1:9\""), &["listen.probe_address"]),
             (fixed(URL, "[listen]\nadmin_address = \"unix:/run/admin.sock\""), &["listen.admin_address"]),
             (fixed(URL, "[listen]\nendpoint_prefix = \"/gate\""), &["listen.endpoint_prefix"]),

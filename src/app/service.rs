@@ -163,7 +163,7 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             );
         }
     }
-    tell_of_addresses(!settings.listen.trusted_proxies.is_empty());
+    tell_of_addresses(settings.listen.knows_addresses());
     if !settings.session_keys_configured {
         tracing::info!(
             event = "session.key-made",
@@ -176,7 +176,7 @@ fn announce(settings: &Settings, listeners: &Listeners) {
 /// ingress of a whole company.
 pub(super) fn tell_of_addresses(apply: bool) {
     let meaning = if apply {
-        "limits per address hold for the addresses that trusted proxies tell"
+        "limits per address hold for the addresses that connections and trusted proxies tell"
     } else {
         "no address is known to be a browser's: only the limits for everybody apply"
     };

@@ -88,6 +88,13 @@ pub(super) mod tests {
             self
         }
 
+        /// A certificate and its key, as `PATH.crt` and `PATH.key`.
+        pub(in crate::config) fn with_identity(self, path: &str) -> Self {
+            let pair = rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap();
+            self.with(&format!("{path}.crt"), &pair.cert.pem())
+                .with(&format!("{path}.key"), &pair.signing_key.serialize_pem())
+        }
+
         pub(in crate::config) fn put(&mut self, path: &str, bytes: &[u8], mode: u32, private_mount: bool) {
             self.files.insert(path.into(), NamedFile { bytes: bytes.to_vec(), mode, private_mount });
         }

@@ -22,13 +22,15 @@ macro_rules! keys {
 keys! {
     ROOT "" ["public_url" "listen" "log" "pages" "session" "provider" "providers" "upstream"] []
     LISTEN "listen" ["address" "probe_address" "endpoint_prefix" "startup_grace" "limits"
-        "trusted_proxies" "admin_address" "admin_token"]
-        ["tls"]
+        "trusted_proxies" "admin_address" "admin_token" "tls" "tls_minimum_version" "h2c" "proxy_protocol" "reuse_port"]
+        []
+    LISTEN_TLS "listen.tls" ["certificate" "key"] []
     LIMITS "listen.limits"
         ["headers" "header_bytes" "target_bytes" "cookie_bytes" "body_bytes" "body_rate" "header_timeout" "keep_alive"
          "connections" "callbacks_per_second" "callbacks_per_address" "websockets_per_session"
-         "websockets_per_address" "drain_delay" "drain_timeout"]
-        ["streams" "handshake_timeout" "connections_per_address"]
+         "websockets_per_address" "drain_delay" "drain_timeout" "streams" "handshake_timeout"
+         "connections_per_address"]
+        []
     LOG "log" ["format" "level" "access" "audit" "user"] []
     AUDIT "log.audit" ["file"] []
     PAGES "pages" ["name" "contact"] []

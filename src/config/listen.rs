@@ -14,6 +14,7 @@ use crate::server::settings::{Limits, ListenAddress, ListenSettings};
 use crate::server::trusted_proxies::TrustedProxies;
 
 use super::keys::LIMITS;
+use super::listen_tls;
 use super::secret_file;
 use super::section::Section;
 use super::setting::Setting;
@@ -50,10 +51,15 @@ pub(super) fn listen(section: Option<&Section<'_>>, public_url: Option<&PublicUr
             section.duration_or_zero("startup_grace", Duration::from_secs(30))
         }),
         trusted_proxies: section.map(trusted_proxies).unwrap_or_default(),
+        tls: section.and_then(listen_tls::tls),
+        h2c: section.is_some_and(|section| section.boolean("h2c", false)),
+        proxy_protocol: section.is_some_and(|section| section.boolean("proxy_protocol", false)),
+        reuse_port: section.is_some_and(|section| section.boolean("reuse_port", false)),
         limits: limits(section.and_then(|section| section.section("limits", &LIMITS)).as_ref()),
     };
     if let Some(section) = section {
         check_together(section, &settings);
+        listen_tls::check(section, &settings, public_url);
     }
     let prefix = section.and_then(|section| section.setting("endpoint_prefix"));
     let prefix = prefix.and_then(|setting| endpoint_prefix(&setting)).unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
@@ -203,8 +209,11 @@ fn limits(section: Option<&Section<'_>>) -> Limits {
         websockets_per_session: section.count("websockets_per_session", default.websockets_per_session, 10_000),
         websockets_per_address: section.count("websockets_per_address", default.websockets_per_address, 1_000_000),
         header_timeout: section.duration("header_timeout", default.header_timeout),
+        handshake_timeout: section.duration("handshake_timeout", default.handshake_timeout),
         keep_alive: section.duration("keep_alive", default.keep_alive),
         connections: section.count("connections", default.connections, 1_000_000),
+        connections_per_address: section.count("connections_per_address", default.connections_per_address, 1_000_000),
+        streams: section.count("streams", default.streams, 10_000),
         drain_delay: section.duration_or_zero("drain_delay", default.drain_delay),
         drain_timeout: section.duration_or_zero("drain_timeout", default.drain_timeout),
         ..default

@@ -21,6 +21,7 @@ mod headers;
 mod identity_assertion;
 mod keys;
 mod listen;
+mod listen_tls;
 mod log;
 mod mounts;
 mod open_issuers;

@@ -1,9 +1,11 @@
 //! How many callbacks one user agent's address may bring: counted only where the address is known to be a user agent's.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::server::neighbourhood::Neighbourhood;
 
 /// Addresses that are remembered. When there are more, further ones are only held to the limit for everybody.
 const MOST_ADDRESSES: usize = 16_384;
@@ -11,22 +13,6 @@ const MOST_ADDRESSES: usize = 16_384;
 const MINUTE: Duration = Duration::from_secs(60);
 /// So often the list is searched for buckets to forget, however full it is.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Addresses that count as one: an IPv4 address, or the /64 that one IPv6 customer has all of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Neighbourhood(IpAddr);
-
-impl From<IpAddr> for Neighbourhood {
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-            v4 => v4,
-        })
-    }
-}
 
 /// A bucket for each address, which fills at a steady rate.
 #[derive(Debug, Default)]

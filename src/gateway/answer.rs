@@ -11,6 +11,7 @@ use super::audience::Audience;
 use super::body::Body;
 use super::code::{Code, Description};
 use super::endpoints;
+use super::grpc;
 use super::ingress::{Ingress, Refused};
 use super::method::method_in_logs;
 use super::refusal::Refusal;
@@ -42,21 +43,27 @@ impl Gateway {
         answered: &Answered,
         started: Duration,
     ) -> Response<Body> {
-        let (mut response, code, refused_session) = match response {
-            Ok(response) => (response, None, None),
+        let (mut response, status, code, refused_session) = match response {
+            Ok(response) => {
+                let status = response.status();
+                (response, status, None, None)
+            }
             Err(refusal) => {
-                let response = self.refuse(ingress, &refusal);
-                let denied = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
+                let mut response = self.refuse(ingress, &refusal);
+                let status = response.status();
+                if ingress.is_grpc {
+                    response = grpc::refusal(refusal.code);
+                }
+                let denied = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS);
                 if ingress.upgrade.is_some() && denied {
                     let upstream = answered.route.as_ref().map(|route| route.upstream.name());
                     self.audit(Some(ingress), &AuditEvent::UpgradeDenied { upstream, rule: refusal.code.as_str() });
                 }
-                (response.map(Body::from), Some(refusal.code), refusal.session)
+                (response.map(Body::from), status, Some(refusal.code), refusal.session)
             }
         };
-        let status = response.status();
         set_request_id(&mut response, &ingress.request_id);
-        if ingress.has_body && matches!(response.body(), Body::Own(_)) {
+        if ingress.has_body && !ingress.is_http2 && matches!(response.body(), Body::Own(_)) {
             // Nobody waits for a body that goes nowhere, so there is no telling where the next request would begin.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -85,7 +92,7 @@ impl Gateway {
             host: ingress.host.as_str(),
             method: ingress.method.as_str(),
             path: ingress.path.as_str(),
-            status: status.as_u16(),
+            status: response.status().as_u16(),
             code: code.map(Code::as_str),
             upstream: answered.route.as_ref().map(|route| route.upstream.name()),
             user: session.map(|session| self.user_in_logs(session)),
@@ -116,10 +123,11 @@ impl Gateway {
         let program = refused.audience == Audience::Program;
         let response =
             if program { respond::problem(refused.code, &context) } else { respond::page(refused.code, &context) };
-        let mut response = response.map(Body::from);
         self.metrics.refusal(refused.code.as_str());
         self.metrics.malformed(refused.detail);
         self.own_requests.request(Outcome::of_refusal(response.status().as_u16()));
+        let response = if refused.is_grpc { grpc::refusal(refused.code) } else { response };
+        let mut response = response.map(Body::from);
         match refused.code {
             Code::TargetTooLong => self.metrics.limit_reached(Limit::Target),
             Code::HeadersTooLarge => self.metrics.limit_reached(Limit::Headers),

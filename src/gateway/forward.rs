@@ -10,6 +10,8 @@ use super::code::Code;
 use super::ingress::{Inbound, Ingress};
 use super::keeper::Keeper;
 use super::refusal::Refusal;
+use super::web_sockets::WebSocketPlace;
+use crate::server::Stay;
 use crate::session::OpenedSession;
 use crate::telemetry::audit::AuditEvent;
 use crate::upstream::identity_assertion::AssertionError;
@@ -27,8 +29,13 @@ pub(super) async fn forward(
     let session = permit.session();
     note_use(gateway, permit);
     let guard = session.map(|session| Arc::new(Keeper::new(gateway, session)) as SharedGuard);
+    let Inbound { mut parts, body } = inbound;
     let place = match ingress.upgrade {
-        Some(_) => Some(place(gateway, ingress, session.map(Arc::as_ref))?),
+        Some(_) => {
+            let place = place(gateway, ingress, session.map(Arc::as_ref))?;
+            // Its connection must not seem idle as long as it is open.
+            Some(Box::new((place, parts.extensions.remove::<Stay>())) as Box<dyn Send>)
+        }
         None => None,
     };
     let outgoing = Outgoing {
@@ -50,7 +57,6 @@ pub(super) async fn forward(
         clock: &gateway.clock,
         place,
     };
-    let Inbound { parts, body } = inbound;
     route.upstream.forward(parts, body, outgoing).await.map_err(|error| refused(gateway, ingress, permit, &error))
 }
 
@@ -147,10 +153,10 @@ fn claim_missing(
 }
 
 /// A place among the WebSockets of a session and of a user agent's address, as far as there are such.
-fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&OpenedSession>) -> Result<Box<dyn Send>, Refusal> {
+fn place(gateway: &Gateway, ingress: &Ingress, session: Option<&OpenedSession>) -> Result<WebSocketPlace, Refusal> {
     let session = session.map(|session| *session.store_key().as_bytes());
     match gateway.web_sockets.enter(&gateway.limits, session, ingress.provenance.user_agent()) {
-        Ok(place) => Ok(Box::new(place)),
+        Ok(place) => Ok(place),
         Err(limit) => {
             gateway.metrics.limit_reached(limit);
             Err(Refusal::of(Code::TooManyWebSockets).with_detail(limit.as_str()))

@@ -14,9 +14,12 @@ use super::audience::Audience;
 use super::canonical_path::CanonicalPath;
 use super::code::Code;
 use super::field::Field;
+use super::grpc;
+use super::http2;
 use super::method::may_be_forwarded;
 use super::provenance::Provenance;
 use super::route::RouteTable;
+use crate::entropy::{Entropy, NoEntropy};
 use crate::origin::{Host, Scheme};
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::settings::Limits;
@@ -46,6 +49,10 @@ pub(super) struct Ingress {
     pub(super) request_id: RequestId,
     /// A body comes with it, or is to come.
     pub(super) has_body: bool,
+    /// It came over HTTP/2, where requests share a connection.
+    pub(super) is_http2: bool,
+    /// A call of gRPC, whose caller understands no other answer.
+    pub(super) is_grpc: bool,
     _read: Read,
 }
 
@@ -71,6 +78,7 @@ pub(super) struct Refused {
     pub(super) code: Code,
     pub(super) method: Method,
     pub(super) audience: Audience,
+    pub(super) is_grpc: bool,
     pub(super) host: Option<Host>,
     pub(super) peer: Option<IpAddr>,
     /// Which rule was broken, for the log.
@@ -79,13 +87,14 @@ pub(super) struct Refused {
 }
 
 /// What requests are read against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) limits: &'a Limits,
     /// That of the public URL; the wire does not decide.
     pub(super) scheme: Scheme,
     pub(super) routes: &'a RouteTable,
     pub(super) trusted_proxies: &'a TrustedProxies,
+    pub(super) entropy: &'a dyn Entropy,
 }
 
 impl Ingress {
@@ -98,16 +107,22 @@ impl Ingress {
         rules: Rules<'_>,
         request_id: RequestId,
     ) -> Result<(Self, Inbound), Box<Refused>> {
-        let Rules { limits, scheme, routes, trusted_proxies } = rules;
-        let (parts, body) = request.into_parts();
-        let peer =
-            parts.extensions.get::<ConnectionInfo>().and_then(|connection| connection.peer).map(|peer| peer.ip());
-        let provenance = Provenance::read(&parts.headers, peer, trusted_proxies);
+        let Rules { limits, scheme, routes, trusted_proxies, entropy } = rules;
+        let (mut parts, body) = request.into_parts();
+        // Nobody behind this place needs it, and what is kept of a request for a second attempt stays small.
+        let connection = parts.extensions.remove::<ConnectionInfo>().unwrap_or_default();
+        let is_http2 = parts.version == Version::HTTP_2;
+        let is_grpc = is_http2 && grpc::is_asked_for(&parts.headers);
+        let asked_over_http2 = if is_http2 { http2::handshake(&mut parts, entropy) } else { Ok(None) };
+        if is_http2 {
+            http2::join_cookies(&mut parts.headers);
+        }
+        let provenance = Provenance::read(&parts.headers, connection, trusted_proxies);
         let request_id = if provenance.is_trusted() { id_of(&parts.headers).unwrap_or(request_id) } else { request_id };
         let audience = Audience::of(&parts.method, &parts.headers);
         let peer = provenance.address();
         let refuse = |code: Code, host: Option<Host>, detail: &'static str| {
-            Box::new(Refused { code, method: parts.method.clone(), audience, host, peer, detail, request_id })
+            Box::new(Refused { code, method: parts.method.clone(), audience, is_grpc, host, peer, detail, request_id })
         };
         if let Err((code, detail)) = within_limits(&parts, limits) {
             return Err(refuse(code, None, detail));
@@ -132,8 +147,13 @@ impl Ingress {
         if let Err(detail) = authorization(&parts) {
             return Err(refuse(Code::MalformedHeader, Some(host), detail));
         }
-        let upgrade = WebSocketHandshake::recognise(&parts)
-            .map_err(|_| refuse(Code::UpgradeRefused, Some(host.clone()), "upgrade"))?;
+        let asked_over_http2 =
+            asked_over_http2.map_err(|NoEntropy| refuse(Code::NoEntropy, Some(host.clone()), "entropy"))?;
+        let upgrade = match asked_over_http2 {
+            None => WebSocketHandshake::recognise(&parts)
+                .map_err(|_| refuse(Code::UpgradeRefused, Some(host.clone()), "upgrade"))?,
+            asked => asked,
+        };
         // No script can follow a handshake to a login, and no person sees its answer.
         let audience = if upgrade.is_some() { Audience::Program } else { audience };
         let Some(policy) = routes.path_policy(&host) else {
@@ -159,6 +179,8 @@ impl Ingress {
             is_handshake,
             request_id,
             has_body,
+            is_http2,
+            is_grpc,
             _read: Read,
         };
         Ok((ingress, Inbound { parts, body }))
@@ -188,6 +210,8 @@ impl Ingress {
             is_handshake,
             request_id: self.request_id,
             has_body: self.has_body,
+            is_http2: self.is_http2,
+            is_grpc: false,
             _read: Read,
         }
     }

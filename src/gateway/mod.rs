@@ -25,6 +25,8 @@ pub mod form;
 mod forward;
 mod forward_auth;
 mod forwarded_elements;
+mod grpc;
+mod http2;
 mod ingress;
 mod keeper;
 mod method;
@@ -63,6 +65,8 @@ use refusal::Refusal;
 use route::{FORWARD_AUTH, Route, Routed};
 pub use site::{Gateway, GatewayParts};
 
+use crate::upstream::WebSocketHandshake;
+
 impl Gateway {
     /// Answers one request.
     pub async fn respond(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
@@ -85,6 +89,10 @@ impl Gateway {
             return self.answer(&ingress, answer.map(|response| response.map(Body::from)), &answered, started);
         }
         let response = match routed {
+            // A success would be the opening of its WebSocket, and there is none here.
+            Routed::Endpoint(_) if ingress.upgrade.is_some_and(WebSocketHandshake::is_over_http2) => {
+                Err(Refusal::of(code::Code::UpgradeRefused))
+            }
             Routed::Nowhere => Err(Refusal::of(code::Code::NotFound)),
             Routed::Endpoint(rest) => {
                 // Boxed: a login needs much more room than a proxied request, which would be moved along with it.

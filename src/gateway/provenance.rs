@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, header::FORWARDED};
 
 use super::forwarded_elements::{self, Element, Malformed};
 use crate::origin::Scheme;
+use crate::server::ConnectionInfo;
 use crate::server::trusted_proxies::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -25,6 +26,8 @@ pub struct Provenance {
     peer: Option<IpAddr>,
     /// Whether the peer is a trusted proxy.
     trusted: bool,
+    /// Whether the peer's address is that of the user agent.
+    direct: bool,
     /// The user agent's address and those of the trusted proxies after it, without the peer: empty when nothing is
     /// believed.
     hops: Vec<IpAddr>,
@@ -37,10 +40,10 @@ impl Provenance {
     ///
     /// Nothing here fails: what cannot be read strictly, or is told in two ways, is not believed.
     #[must_use]
-    pub fn read(headers: &HeaderMap, peer: Option<IpAddr>, proxies: &TrustedProxies) -> Self {
-        let peer = peer.map(|peer| peer.to_canonical());
+    pub fn read(headers: &HeaderMap, connection: ConnectionInfo, proxies: &TrustedProxies) -> Self {
+        let peer = connection.peer.map(|peer| peer.ip().to_canonical());
         if proxies.is_empty() || !proxies.trusts_peer(peer) {
-            return Self { peer, ..Self::default() };
+            return Self { peer, direct: connection.is_direct, ..Self::default() };
         }
         let forwarded = forwarded_elements::forwarded(headers.get_all(FORWARDED));
         let listed = forwarded_elements::list(headers.get_all(X_FORWARDED_FOR));
@@ -58,7 +61,7 @@ impl Provenance {
             _ => Vec::new(),
         };
         let scheme = scheme(headers, forwarded.ok().flatten().as_deref(), hops.len());
-        Self { peer, trusted: true, hops, scheme }
+        Self { peer, trusted: true, direct: false, hops, scheme }
     }
 
     /// The address to name in logs: the user agent's if it is believed, else the peer's.
@@ -67,10 +70,11 @@ impl Provenance {
         self.hops.first().copied().or(self.peer)
     }
 
-    /// The address of the user agent, only if it is known to be one: told by a trusted proxy.
+    /// The address of the user agent, only if it is known to be one: told by a trusted proxy, or that of a connection
+    /// which shows it.
     #[must_use]
     pub fn user_agent(&self) -> Option<IpAddr> {
-        self.hops.first().copied()
+        self.hops.first().copied().or_else(|| self.peer.filter(|_| self.direct))
     }
 
     /// The user agent's address and those of the trusted proxies after it, without the peer; empty when nothing is

@@ -221,12 +221,13 @@ impl Gateway {
     }
 
     /// What requests are read against.
-    pub(super) const fn rules(&self) -> Rules<'_> {
+    pub(super) fn rules(&self) -> Rules<'_> {
         Rules {
             limits: &self.limits,
             scheme: self.public_url.scheme(),
             routes: &self.routes,
             trusted_proxies: &self.trusted_proxies,
+            entropy: self.entropy.as_ref(),
         }
     }
 

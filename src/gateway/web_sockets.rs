@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::address_rate::Neighbourhood;
+use crate::server::neighbourhood::Neighbourhood;
 use crate::server::settings::Limits;
 use crate::telemetry::labels::Limit;
 

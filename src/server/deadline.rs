@@ -19,6 +19,8 @@ pub(super) enum Expired {
     Header,
     /// No further request came.
     Idle,
+    /// An answer of an HTTP/2 connection was not taken.
+    Untaken,
 }
 
 /// The two deadlines of one connection.
@@ -37,27 +39,37 @@ enum Armed {
     Nothing,
     /// The header after so many answers.
     Header(u32),
-    /// Idle since so many answers.
+    /// Idle since so many answers; with HTTP/2 also for a look at the answers that wait.
     Idle(u32),
 }
+
+/// What is left for the goodbye of an idle HTTP/2 connection.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Deadline {
     pub(super) const fn new(occupancy: Arc<Occupancy>, header: Duration, idle: Duration) -> Self {
         Self { occupancy, header, idle, timer: None, armed: Armed::Nothing }
     }
 
-    pub(super) fn occupancy(&self) -> &Occupancy {
+    pub(super) const fn occupancy(&self) -> &Arc<Occupancy> {
         &self.occupancy
+    }
+
+    /// The connection is about to end: when it is idle, there is no reason to wait for long.
+    pub(super) fn hurry(&mut self) {
+        (self.idle, self.armed) = (self.idle.min(GOODBYE), Armed::Nothing);
     }
 
     /// Ready when one has passed. An idle connection may live up to twice as long as it should: the timer is not wound up
     /// for every request, but looked at when it fires.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
-        if self.occupancy.is_serving() || self.occupancy.is_tunnel() {
+        let is_shared = self.occupancy.is_multiplexed();
+        let is_serving = self.occupancy.is_serving();
+        if (is_serving && !is_shared) || self.occupancy.is_tunnel() {
             return Poll::Pending;
         }
         let answered = self.occupancy.answered();
-        if self.occupancy.has_begun_header() {
+        if self.occupancy.has_begun_header() && !is_serving {
             if self.armed != Armed::Header(answered) {
                 self.arm(Armed::Header(answered), self.header);
             }
@@ -69,7 +81,10 @@ impl Deadline {
                 self.arm(Armed::Idle(answered), self.idle);
             }
             ready!(self.poll_timer(cx));
-            if self.armed == Armed::Idle(answered) {
+            if is_shared && self.occupancy.untaken().look() {
+                return Poll::Ready(Expired::Untaken);
+            }
+            if self.armed == Armed::Idle(answered) && !is_serving {
                 return Poll::Ready(Expired::Idle);
             }
             self.armed = Armed::Nothing;

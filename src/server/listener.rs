@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use super::private_socket;
 use super::settings::ListenAddress;
-use super::socket::Transport;
+use super::stream::Transport;
 
 /// Connections that wait to be accepted; the system may keep fewer.
 const BACKLOG: u32 = 1024;
@@ -65,8 +65,21 @@ impl Listener {
     /// # Errors
     /// [`ListenError`], which names the address.
     pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        Self::bind_as(address, false).await
+    }
+
+    /// Binds an address that other processes of the same user may bind as well, who have to ask for it, too: the system
+    /// gives each of them a part of the connections. A Unix socket is bound as by [`Listener::bind`].
+    ///
+    /// # Errors
+    /// [`ListenError`], which names the address.
+    pub async fn bind_shared(address: &ListenAddress) -> Result<Self, ListenError> {
+        Self::bind_as(address, true).await
+    }
+
+    async fn bind_as(address: &ListenAddress, is_shared: bool) -> Result<Self, ListenError> {
         let bound = match address {
-            ListenAddress::Tcp(address) => bind_tcp(*address).map(Kind::Tcp),
+            ListenAddress::Tcp(address) => bind_tcp(*address, is_shared).map(Kind::Tcp),
             ListenAddress::Unix(path) => {
                 bind_unix(path).await.map(|listener| Kind::Unix { listener, _file: SocketFile(path.clone()) })
             }
@@ -112,9 +125,10 @@ impl Listener {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(is_shared)?;
     // Accepted connections inherit it: tunnels have no deadline of their own, and dead peers must be found.
     socket.set_keepalive(true)?;
     socket.bind(address)?;
@@ -154,6 +168,15 @@ mod tests {
         let error = Listener::bind(&ListenAddress::Tcp(address)).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")), "{error}");
         assert!(error.source().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_port_is_shared_only_by_those_who_ask_for_it() {
+        let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let first = Listener::bind_shared(&any).await.unwrap();
+        let address = ListenAddress::Tcp(first.local_address().unwrap());
+        assert!(Listener::bind(&address).await.is_err());
+        assert!(Listener::bind_shared(&address).await.is_ok());
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Who is told that connections come and go.
 
+use std::error::Error as _;
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionEnd {
@@ -9,6 +11,10 @@ pub enum ConnectionEnd {
     Malformed(Malformed),
     /// No request's header was complete in time.
     HeaderTimeout,
+    /// The handshake of TLS was not over in time.
+    HandshakeTimeout,
+    /// Its address has as many connections as one may have.
+    TooManyOfAddress,
     /// The peer did not take its answer.
     WriteTimeout,
     /// It broke in the middle of a request or an answer.
@@ -28,6 +34,12 @@ pub enum Malformed {
     TooLarge,
     /// HTTP/2 where HTTP/1 is spoken.
     Http2,
+    /// Frames of HTTP/2 that break its rules, or come in a flood.
+    Frames,
+    /// Not TLS, or nothing that both sides speak.
+    Tls,
+    /// No header of the PROXY protocol from a trusted proxy.
+    Proxy,
 }
 
 impl Malformed {
@@ -38,6 +50,9 @@ impl Malformed {
             Self::Syntax => "syntax",
             Self::TooLarge => "too-large",
             Self::Http2 => "http2",
+            Self::Frames => "http2-frames",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy-protocol",
         }
     }
 }
@@ -61,8 +76,16 @@ impl ConnectionEnd {
             Self::Malformed(Malformed::TooLarge)
         } else if error.is_parse() {
             Self::Malformed(Malformed::Syntax)
+        } else if is_our_verdict(error) {
+            Self::Malformed(Malformed::Frames)
         } else {
             Self::Broken
         }
     }
+}
+
+/// Whether it is us who have ended a connection of HTTP/2 for what came.
+fn is_our_verdict(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_library() && (cause.is_go_away() || cause.is_reset()))
 }

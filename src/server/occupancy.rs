@@ -9,11 +9,18 @@ use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// The state of one connection. All who share it run in one task, so the order of the atomics does not matter; the room
-/// only looks, and tells it to leave.
+use super::untaken::{Taking, Untaken};
+
+/// The state of one connection. With HTTP/1 all who share it run in one task, with HTTP/2 each request has its own. The
+/// flags are hints to deadlines and to the room, and nobody reads anything else by their order.
 #[derive(Debug)]
 pub(super) struct Occupancy {
-    serving: AtomicBool,
+    /// Requests that are being answered.
+    serving: AtomicU32,
+    /// HTTP/2: requests share the connection, and bytes between them need not begin one.
+    multiplexed: AtomicBool,
+    /// Answers that the peer of an HTTP/2 connection has yet to take more of.
+    untaken: Untaken,
     header_begun: AtomicBool,
     has_body: AtomicBool,
     tunnel: AtomicBool,
@@ -27,7 +34,9 @@ pub(super) struct Occupancy {
 impl Default for Occupancy {
     fn default() -> Self {
         Self {
-            serving: AtomicBool::new(false),
+            serving: AtomicU32::new(0),
+            multiplexed: AtomicBool::new(false),
+            untaken: Untaken::default(),
             // At the start silence is as bad as slowness.
             header_begun: AtomicBool::new(true),
             has_body: AtomicBool::new(false),
@@ -44,15 +53,30 @@ impl Default for Occupancy {
 impl Occupancy {
     /// Bytes have come; between two requests they begin a header.
     pub(super) fn received(&self) {
-        if !self.is_serving() {
+        if !self.is_serving() && !self.is_multiplexed() {
             self.header_begun.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// The connection speaks HTTP/2. Until its first request is complete a header is waited for, as with HTTP/1; after
+    /// that it is idle between requests, whatever frames come.
+    pub(super) fn set_multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
+    }
+
+    /// The answers that the peer has yet to take more of.
+    pub(super) const fn untaken(&self) -> &Untaken {
+        &self.untaken
     }
 
     /// A request's header is complete; a body may follow.
     pub(super) fn begin(self: Arc<Self>, has_body: bool) -> Serving {
         self.has_body.store(has_body, Ordering::Relaxed);
-        self.serving.store(true, Ordering::Relaxed);
+        self.serving.fetch_add(1, Ordering::Relaxed);
         Serving(self)
     }
 
@@ -95,7 +119,7 @@ impl Occupancy {
 
     /// Whether a request is being answered.
     pub(super) fn is_serving(&self) -> bool {
-        self.serving.load(Ordering::Relaxed)
+        self.serving.load(Ordering::Relaxed) > 0
     }
 
     /// Whether a header is waited for, not just any next request.
@@ -129,7 +153,7 @@ impl Occupancy {
 pub(super) struct Serving(Arc<Occupancy>);
 
 impl Serving {
-    pub(super) fn occupancy(&self) -> &Occupancy {
+    pub(super) const fn occupancy(&self) -> &Arc<Occupancy> {
         &self.0
     }
 }
@@ -138,7 +162,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.answered.fetch_add(1, Ordering::Relaxed);
         self.0.header_begun.store(false, Ordering::Relaxed);
-        self.0.serving.store(false, Ordering::Relaxed);
+        self.0.serving.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -148,12 +172,14 @@ pin_project! {
         #[pin]
         inner: B,
         serving: Serving,
+        taking: Option<Taking>,
     }
 }
 
 impl<B> ServedBody<B> {
-    pub(super) const fn new(inner: B, serving: Serving) -> Self {
-        Self { inner, serving }
+    /// `taking` is for an answer that shares its connection with others.
+    pub(super) const fn new(inner: B, serving: Serving, taking: Option<Taking>) -> Self {
+        Self { inner, serving, taking }
     }
 }
 
@@ -162,7 +188,13 @@ impl<B: Body> Body for ServedBody<B> {
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().inner.poll_frame(cx)
+        let this = self.project();
+        let polled = this.inner.poll_frame(cx);
+        if let Some(taking) = this.taking {
+            // It is asked for more only when there is room for it at the peer.
+            if matches!(polled, Poll::Ready(Some(Ok(_)))) { taking.handed_over() } else { taking.asked_for() }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

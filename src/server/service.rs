@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, StatusCode};
+use http::header::{CONNECTION, HeaderMap};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use pin_project_lite::pin_project;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt as _};
 
-use super::connection_info::ConnectionInfo;
+use super::connection_info::{ConnectionInfo, Stay};
 use super::occupancy::{Occupancy, ServedBody, Serving};
+use super::untaken::Taking;
 
 /// The service of one connection.
+#[derive(Clone)]
 pub(super) struct ConnectionService<S> {
     inner: S,
     info: ConnectionInfo,
@@ -38,6 +41,10 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.info);
         let has_body = !request.body().is_end_stream();
+        if request.method() == Method::CONNECT {
+            // Its tunnel is a stream of this connection, which would seem idle without it.
+            request.extensions_mut().insert(Stay::new(Arc::clone(&self.occupancy).begin(false)));
+        }
         let serving = Some(Arc::clone(&self.occupancy).begin(has_body));
         Answering { inner: self.inner.clone().oneshot(request), serving }
     }
@@ -61,11 +68,23 @@ where
     #[expect(clippy::expect_used, reason = "a future that is ready is not polled again")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
+        let mut response = ready!(this.inner.poll(cx))?;
         let serving = this.serving.take().expect("polled once after being ready");
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            serving.occupancy().become_tunnel();
-        }
-        Poll::Ready(Ok(response.map(|body| ServedBody::new(body, serving))))
+        let occupancy = serving.occupancy();
+        let taking = if occupancy.is_multiplexed() {
+            forget_connection(response.headers_mut());
+            Some(Taking::new(Arc::clone(occupancy)))
+        } else {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                occupancy.become_tunnel();
+            }
+            None
+        };
+        Poll::Ready(Ok(response.map(|body| ServedBody::new(body, serving, taking))))
     }
+}
+
+/// HTTP/2 has no `Connection`, and what it would say is said by frames (RFC 9113 §8.2.2).
+fn forget_connection(headers: &mut HeaderMap) {
+    headers.remove(CONNECTION);
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::trusted_proxies::TrustedProxies;
 use crate::secret::AdminToken;
+use crate::tls::TlsIdentity;
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +56,16 @@ pub struct Limits {
     pub websockets_per_address: usize,
     /// Until the header is complete; over it the connection is closed.
     pub header_timeout: Duration,
-    /// Between requests on one connection.
+    /// For the handshake of TLS; over it the connection is closed.
+    pub handshake_timeout: Duration,
+    /// Between requests on one connection; also for a peer that takes nothing of its answer.
     pub keep_alive: Duration,
     /// Connections at once; over it an idle one is closed, or else the new one.
     pub connections: usize,
+    /// The same for one user agent's address, where the connection itself shows it.
+    pub connections_per_address: usize,
+    /// Requests at once on one connection of HTTP/2; the peer is told, and holds the next ones back.
+    pub streams: usize,
     /// Before the listeners close at shutdown, so that a load balancer notices (none on SIGINT).
     pub drain_delay: Duration,
     /// For requests in flight at shutdown.
@@ -80,8 +87,11 @@ impl Default for Limits {
             websockets_per_session: 20,
             websockets_per_address: 1_000,
             header_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(60),
             connections: 10_000,
+            connections_per_address: 256,
+            streams: 100,
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(20),
         }
@@ -114,6 +124,25 @@ impl SharedLimits {
     }
 }
 
+/// How connections to a listener are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// The certificates. The first one is shown to whoever asks for a name that none has, or for none.
+    pub identities: Vec<Arc<TlsIdentity>>,
+    /// The oldest version that is spoken.
+    pub minimum_version: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
 /// The `[listen]` section.
 #[derive(Clone, Debug)]
 pub struct ListenSettings {
@@ -125,10 +154,26 @@ pub struct ListenSettings {
     pub admin_address: Option<ListenAddress>,
     /// What opens it. Without one only a Unix socket is listened on, which the system keeps to its owner.
     pub admin_token: Option<Arc<AdminToken>>,
+    /// TLS; without it what comes is in clear.
+    pub tls: Option<ListenTls>,
+    /// Whether HTTP/2 in clear is spoken with who begins with it (RFC 9113 §3.3).
+    pub h2c: bool,
+    /// Whether every connection begins with a header of the PROXY protocol, from a trusted proxy.
+    pub proxy_protocol: bool,
+    /// Whether other processes may listen on the same port (`SO_REUSEPORT`).
+    pub reuse_port: bool,
     /// How long the start may wait for the provider before the gateway says that it is ready.
     pub startup_grace: Duration,
     /// Whose word about the user agent's address and scheme is believed, and who may ask for a decision.
     pub trusted_proxies: TrustedProxies,
     /// Limits.
     pub limits: Limits,
+}
+
+impl ListenSettings {
+    /// Whether the addresses of user agents are known: from the connections themselves, or told by a trusted proxy.
+    #[must_use]
+    pub const fn knows_addresses(&self) -> bool {
+        self.tls.is_some() || !self.trusted_proxies.is_empty()
+    }
 }

@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
 
+use super::neighbourhood::Neighbour;
 use super::occupancy::Occupancy;
 use super::room::Place;
+use super::stream::Stream;
 
 /// How long an answer may still take once the browser has ended its side.
 ///
@@ -25,16 +26,9 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_millis(500);
 /// that refuses it.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What an accepted connection runs over.
-#[derive(Debug)]
-pub(super) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// A connection; it holds its place among the connections until it is closed, as a tunnel too.
 pub(super) struct Socket {
-    transport: Transport,
+    stream: Stream,
     occupancy: Arc<Occupancy>,
     half_closed: Option<Pin<Box<Sleep>>>,
     /// For a peer that takes nothing of its answer.
@@ -43,23 +37,26 @@ pub(super) struct Socket {
     /// Our side has been closed; runs until the other one is given up.
     lingering: Option<Pin<Box<Sleep>>>,
     _place: Place,
+    _neighbour: Option<Neighbour>,
 }
 
 impl Socket {
     pub(super) const fn new(
-        transport: Transport,
+        stream: Stream,
         occupancy: Arc<Occupancy>,
         write_deadline: Duration,
         place: Place,
+        neighbour: Option<Neighbour>,
     ) -> Self {
         Self {
-            transport,
+            stream,
             occupancy,
             half_closed: None,
             write_deadline,
             write_timer: None,
             lingering: None,
             _place: place,
+            _neighbour: neighbour,
         }
     }
 
@@ -84,20 +81,11 @@ impl Socket {
     }
 }
 
-macro_rules! each {
-    ($socket:expr, $stream:ident => $call:expr) => {
-        match &mut $socket.transport {
-            Transport::Tcp($stream) => $call,
-            Transport::Unix($stream) => $call,
-        }
-    };
-}
-
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        ready!(each!(this, stream => Pin::new(stream).poll_read(cx, buffer)))?;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
             this.occupancy.received();
         } else if this.occupancy.is_serving() && !this.occupancy.is_tunnel() {
@@ -110,7 +98,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = each!(self, stream => Pin::new(stream).poll_write(cx, bytes));
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch_write(cx, written)
     }
 
@@ -119,25 +107,24 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = each!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices));
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.watch_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Tcp(stream) => stream.is_write_vectored(),
-            Transport::Unix(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_flush(cx))
+        // With TLS it is here that a peer which takes nothing shows.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch_write(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            ready!(each!(this, stream => Pin::new(stream).poll_shutdown(cx)))?;
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             // A tunnel reads on by itself.
             if this.occupancy.is_tunnel() || !this.occupancy.has_body() {
                 return Poll::Ready(Ok(()));
@@ -151,7 +138,7 @@ impl AsyncWrite for Socket {
         let mut unwanted = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut unwanted);
-            let read = ready!(each!(this, stream => Pin::new(stream).poll_read(cx, &mut buffer)));
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }

@@ -234,6 +234,10 @@ labels! {
         Connections = "connections",
         /// The time for the head of a request.
         HeaderTimeout = "header-timeout",
+        /// The time for the handshake of TLS.
+        HandshakeTimeout = "handshake-timeout",
+        /// Connections of one address at once.
+        ConnectionsPerAddress = "connections-per-address",
         /// The length of the request target.
         Target = "target",
         /// The number or size of the headers.

@@ -191,16 +191,22 @@ impl Upstream {
             upstream: &self.name,
         };
         let (mut parts, body) = match answer {
+            // Over HTTP/2 it would open a tunnel to nobody.
+            Answer::Response(response)
+                if response.status().is_success()
+                    && outgoing.upgrade.is_some_and(WebSocketHandshake::is_over_http2) =>
+            {
+                return Err(UpstreamError::BadAnswer(BadAnswer::Upgrade));
+            }
             Answer::Response(response) => response.into_parts(),
             Answer::Switched(mut parts, application) => {
                 response::check_framing(&parts).map_err(UpstreamError::BadAnswer)?;
-                let (Some(handshake), Some(browser), true) =
-                    (outgoing.upgrade, browser, WebSocketHandshake::is_accepted_by(&parts.headers))
-                else {
+                let accepted = outgoing.upgrade.filter(|handshake| handshake.is_accepted_by(&parts.headers));
+                let (Some(handshake), Some(browser)) = (accepted, browser) else {
                     return Err(UpstreamError::BadAnswer(BadAnswer::Upgrade));
                 };
                 filter.apply(&mut parts);
-                handshake.set(&mut parts.headers);
+                handshake.confirm(&mut parts);
                 let (open, place) = (self.gauges.tunnels.clone(), outgoing.place);
                 tokio::spawn(async move {
                     open.inc();

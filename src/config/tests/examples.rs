@@ -94,6 +94,8 @@ fn every_configuration_in_the_documentation_loads_and_parts_of_one_where_they_be
     for (name, page) in pages() {
         for block in page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
             let fake = Fake::default()
+                .with_identity("/etc/vestibule/wiki")
+                .with_identity("/etc/vestibule/tools")
                 .with("/run/secrets/client-secret", "hunter2\n")
                 .with("/run/secrets/vestibule/redis-password", "hunter2\n")
                 .with("/run/secrets/vestibule/session-key", "AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns\n");

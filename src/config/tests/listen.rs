@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::server::settings::ListenAddress;
+use crate::server::settings::TlsVersion;
 use crate::telemetry::settings::{AuditSink, LogFormat, LogUser};
 
 fn with(lines: &str) -> String {
@@ -177,4 +178,42 @@ fn the_listeners_have_addresses_of_their_own() {
     ] {
         refused(&with(lines), &format!("`listen.admin_address` and `listen.{other}` are the same"));
     }
+}
+
+#[test]
+fn certificates_of_a_listener_come_with_their_keys() {
+    let files = || fake().with_identity("/etc/vestibule/a").with_identity("/etc/vestibule/b");
+    let listen = |lines: &str| file(&format!("[listen]\n{lines}"), "", "");
+    let identities = |lines: &str| {
+        let tls = read_with(&listen(lines), &files()).unwrap().settings.listen.tls.unwrap();
+        (tls.identities.len(), tls.minimum_version)
+    };
+    let (a, b) = ("{ certificate = \"a.crt\", key = \"a.key\" }", "{ certificate = \"b.crt\", key = \"b.key\" }");
+    assert_eq!(identities(&format!("tls = {a}")), (1, TlsVersion::Tls12));
+    assert_eq!(identities(&format!("tls = [{a}, {b}]\ntls_minimum_version = \"1.3\"")), (2, TlsVersion::Tls13));
+    assert!(good(&listen("")).settings.listen.tls.is_none());
+    for (lines, why) in [
+        ("tls = { certificate = \"a.crt\", key = \"b.key\" }", "is not the key of the certificate"),
+        ("tls = { certificate = \"a.crt\" }", "stands alone"),
+        ("tls = {}", "names no certificate"),
+        ("tls = []", "names no certificate"),
+        ("tls = true", "must be a table"),
+        ("tls = [true]", "must be a table"),
+        ("tls = { certificate = \"none.crt\", key = \"a.key\" }", "does not exist"),
+        ("tls = { certificate = \"a.key\", key = \"a.key\" }", "holds no certificate in PEM"),
+        ("tls = { certificate = \"a.crt\", key = \"a.crt\" }", "holds no private key in PEM"),
+        ("tls_minimum_version = \"1.3\"", "says nothing without `listen.tls`"),
+        (&format!("tls = {a}\ntls_minimum_version = \"1.1\""), "\"1.2\""),
+        (&format!("tls = {a}\nh2c = true"), "`listen.h2c` is HTTP/2 without TLS"),
+        ("proxy_protocol = true", "nobody's header would be believed"),
+        ("address = \"unix:/run/v.sock\"\nreuse_port = true", "`listen.reuse_port` is for a port"),
+    ] {
+        let error = read_with(&listen(lines), &files()).err().unwrap_or_else(|| panic!("accepted: {lines}"));
+        assert!(error.to_string().contains(why) && error.problems().len() == 1, "{why}\n{error}");
+    }
+    let development = format!("public_url = \"http://localhost:8080\"\n[listen]\ntls = {a}");
+    let error = read_with(&file(&development, "", ""), &files()).unwrap_err();
+    assert!(error.to_string().contains("for a public_url that begins with https"), "{error}");
+    let settings = good(&listen("h2c = true\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]")).settings;
+    assert!(settings.listen.h2c && settings.listen.proxy_protocol && !settings.listen.reuse_port);
 }

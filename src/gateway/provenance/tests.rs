@@ -11,7 +11,8 @@ fn read(peer: &str, fields: &[(&'static str, &str)]) -> Provenance {
     for (name, value) in fields {
         headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    Provenance::read(&headers, Some(peer.parse().unwrap()), &proxies)
+    let peer = Some(std::net::SocketAddr::new(peer.parse().unwrap(), 1));
+    Provenance::read(&headers, ConnectionInfo { peer, is_direct: false }, &proxies)
 }
 
 fn chain(provenance: &Provenance) -> Vec<String> {

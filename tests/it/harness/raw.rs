@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::patiently;
 use super::received::{field, line, named, position};
 
+/// What bytes go over: TCP, or TLS over it.
+pub trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Bytestream for S {}
+
 pub struct RawConnection {
-    stream: TcpStream,
+    stream: Box<dyn Bytestream>,
     pending: Vec<u8>,
 }
 
@@ -38,7 +43,12 @@ impl RawConnection {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = patiently("a connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, pending: Vec::new() }
+        Self::over(stream)
+    }
+
+    /// A connection that is open already.
+    pub fn over(stream: impl Bytestream + 'static) -> Self {
+        Self { stream: Box::new(stream), pending: Vec::new() }
     }
 
     /// Sends bytes; a peer that has closed already is no failure, its answer may still be there to read.

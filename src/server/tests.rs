@@ -1,18 +1,21 @@
-use std::sync::Mutex;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tower::service_fn;
 
+use super::settings::{Limits, ListenAddress, SharedLimits};
 use super::*;
-use crate::server::listener::Listener;
-use crate::server::observer::Malformed;
-use crate::server::settings::ListenAddress;
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(50);
@@ -61,7 +64,7 @@ fn observer() -> (Arc<Ends>, mpsc::UnboundedReceiver<ConnectionEnd>, mpsc::Unbou
 /// Serves with a function; paths are all it sees.
 async fn serve_with<F, R>(limits: Limits, answer: F) -> Server
 where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let listener = Listener::bind(&ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
@@ -73,7 +76,8 @@ where
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let running = tokio::spawn(serve(listener, service, limits.clone(), observer, shutdown.clone()));
+    let running =
+        tokio::spawn(serve(listener, SharedEntrance::default(), service, limits.clone(), observer, shutdown.clone()));
     Server { address, shutdown, ends, turned_away, limits, running }
 }
 
@@ -318,7 +322,14 @@ async fn a_unix_socket_has_no_peer_address() {
     let path = directory.path().join("gateway.sock");
     let listener = Listener::bind(&ListenAddress::Unix(path.clone())).await.unwrap();
     let service = service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
-    tokio::spawn(serve(listener, service, SharedLimits::new(limits()), observer().0, Shutdown::default()));
+    tokio::spawn(serve(
+        listener,
+        SharedEntrance::default(),
+        service,
+        SharedLimits::new(limits()),
+        observer().0,
+        Shutdown::default(),
+    ));
     let mut stream = UnixStream::connect(path).await.unwrap();
     stream.write_all(b"GET /u HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();
