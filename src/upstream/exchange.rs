@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use http::StatusCode;
 
 use super::body_limits::BodyRefused;
 use super::transport::Endpoint;
@@ -21,6 +22,8 @@ pub(super) struct Exchange {
     refused: OnceLock<BodyRefused>,
     interim: AtomicU32,
     waiting: AtomicWaker,
+    continued: AtomicBool,
+    leave: AtomicWaker,
     endpoint: Mutex<Option<Arc<Endpoint>>>,
 }
 
@@ -56,7 +59,8 @@ impl Exchange {
 
     /// The head of the answer has come.
     pub(super) fn set_answered(&self) {
-        self.answered.store(true, Ordering::Relaxed);
+        self.answered.store(true, Ordering::Release);
+        self.leave.wake();
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -73,6 +77,19 @@ impl Exchange {
         self.refused.get().copied()
     }
 
+    /// The application asks for the body (RFC 9110 §10.1.1), or there is no telling whether it does.
+    pub(super) fn set_continued(&self) {
+        self.continued.store(true, Ordering::Release);
+        self.leave.wake();
+    }
+
+    /// Ready once the body is asked for, or the answer has come without it.
+    pub(super) fn poll_continued(&self, cx: &Context<'_>) -> Poll<()> {
+        self.leave.register(cx.waker());
+        let may_go = self.continued.load(Ordering::Acquire) || self.answered.load(Ordering::Acquire);
+        if may_go { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Whether an interim answer has come.
     pub(super) fn is_heard(&self) -> bool {
         self.interim.load(Ordering::Relaxed) > 0
@@ -87,7 +104,10 @@ impl Exchange {
     /// Counts the interim answers to `request`; hyper's server cannot send them on, so they end here.
     pub(super) fn watch<B>(self: &Arc<Self>, request: &mut http::Request<B>) {
         let exchange = Arc::clone(self);
-        hyper::ext::on_informational(request, move |_| {
+        hyper::ext::on_informational(request, move |interim| {
+            if interim.status() == StatusCode::CONTINUE {
+                exchange.set_continued();
+            }
             if exchange.interim.fetch_add(1, Ordering::Relaxed) >= INTERIM_LIMIT {
                 exchange.waiting.wake();
             }

@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod body_limits;
+mod connection_bound;
 pub mod error;
 mod forwarded;
 mod hop_by_hop;
@@ -34,6 +35,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ pub struct Upstream {
     via: Via,
     gauges: Gauges,
     targets: Targets,
+    /// Whether it has been said that an application offers what binds a person to a connection.
+    told_of_binding: AtomicBool,
 }
 
 /// What is shown of one application.
@@ -121,6 +125,7 @@ impl Upstream {
             via,
             gauges,
             targets,
+            told_of_binding: AtomicBool::new(false),
         }))
     }
 
@@ -173,7 +178,8 @@ impl Upstream {
         } else {
             let allowance = Allowance::new(outgoing.body_limits, outgoing.clock, &parts.headers);
             let (watched, guard) = (Arc::clone(&exchange), outgoing.guard.clone());
-            RequestBody::new(body, Arc::clone(&self.managed), watched, guard, allowance)
+            let is_awaited = request_body::awaits_leave(&parts.headers);
+            RequestBody::new(body, Arc::clone(&self.managed), watched, guard, allowance, is_awaited)
         };
         let mut request = Request::from_parts(parts, body);
         let browser = outgoing.upgrade.map(|_| hyper::upgrade::on(&mut request));
@@ -189,6 +195,7 @@ impl Upstream {
             origin: (self.composer.prefix().is_some() || authority.is_some())
                 .then(|| PublicOrigin { scheme: outgoing.forwarded.scheme, host: outgoing.forwarded.host.clone() }),
             upstream: &self.name,
+            told_of_binding: &self.told_of_binding,
         };
         let (mut parts, body) = match answer {
             // Over HTTP/2 it would open a tunnel to nobody.

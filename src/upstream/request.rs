@@ -9,6 +9,7 @@ use http::uri::{PathAndQuery, Uri};
 use hyper::body::{Body as _, Incoming};
 
 use super::body_limits::BodyLimits;
+use super::connection_bound;
 use super::error::{InvalidUpstream, UpstreamError};
 use super::forwarded::ForwardedContext;
 use super::hop_by_hop;
@@ -95,6 +96,7 @@ impl RequestComposer {
             headers.contains_key(TRANSFER_ENCODING) || (!headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream());
         hop_by_hop::strip_request(headers);
         let callers_own = if outgoing.keep_authorization { headers.get(AUTHORIZATION).cloned() } else { None };
+        let callers_own = callers_own.filter(|credentials| !connection_bound::binds(credentials));
         managed.strip(headers);
         cookie::remove_gateway_cookies(headers);
         protect(headers);

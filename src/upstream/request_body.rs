@@ -2,11 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{EXPECT, HeaderMap};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::body_limits::{Allowance, BodyRefused};
 use super::exchange::Exchange;
@@ -23,7 +26,12 @@ struct Upload {
     exchange: Arc<Exchange>,
     guard: Option<SharedGuard>,
     allowance: Allowance,
+    /// The sender waits for leave to send, and this long at most we wait for the application to give it.
+    held: Option<Pin<Box<Sleep>>>,
 }
+
+/// An application that says nothing to `Expect` may be one that never does (RFC 9110 §10.1.1).
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// Why a body does not reach its end; the application sees a broken connection.
 #[derive(Debug, thiserror::Error)]
@@ -40,21 +48,33 @@ impl RequestBody {
         Self(None)
     }
 
+    /// With `is_awaited` the sender hears nothing before the application wants the body: what makes hyper ask the sender
+    /// for it is that it is asked for here.
     pub(super) fn new(
         inner: Incoming,
         managed: Arc<ManagedSet>,
         exchange: Arc<Exchange>,
         guard: Option<SharedGuard>,
         allowance: Allowance,
+        is_awaited: bool,
     ) -> Self {
         exchange.set_uploading(true);
-        Self(Some(Box::new(Upload { inner, managed, exchange, guard, allowance })))
+        let held = is_awaited.then(|| Box::pin(tokio::time::sleep(LEAVE)));
+        Self(Some(Box::new(Upload { inner, managed, exchange, guard, allowance, held })))
     }
 
     /// Whether there is none.
     pub(super) const fn is_none(&self) -> bool {
         self.0.is_none()
     }
+}
+
+/// Whether the sender of a body waits for leave (RFC 9110 §10.1.1).
+pub(super) fn awaits_leave(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(EXPECT)
+        .iter()
+        .any(|expected| expected.as_bytes().trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl Upload {
@@ -64,6 +84,12 @@ impl Upload {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        if let Some(held) = &mut self.held {
+            if self.exchange.poll_continued(cx).is_pending() {
+                ready!(held.as_mut().poll(cx));
+            }
+            self.held = None;
+        }
         let mut frame = match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(RequestBodyError::Broken)),
             Poll::Pending => match self.allowance.poll_patience(cx, self.exchange.is_answered()) {

@@ -1,12 +1,15 @@
 //! The answer on its way back: without what belongs to one connection, to the gateway alone, or to another origin.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::header::{
     ALT_SVC, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE,
     TRANSFER_ENCODING, VARY,
 };
 use http::response::Parts;
-use http::{StatusCode, uri::Authority};
+use http::{StatusCode, Version, uri::Authority};
 
+use super::connection_bound;
 use super::error::BadAnswer;
 use super::hop_by_hop;
 use super::prefix::Prefix;
@@ -32,6 +35,8 @@ pub(super) struct ResponseFilter<'a> {
     pub(super) origin: Option<PublicOrigin>,
     /// For the log.
     pub(super) upstream: &'a str,
+    /// Whether the log has been told of authentication that holds for a connection.
+    pub(super) told_of_binding: &'a AtomicBool,
 }
 
 /// Whether a message is framed so that everybody reads the same (RFC 9112 §6.3).
@@ -41,6 +46,8 @@ pub(super) fn check_framing(parts: &Parts) -> Result<(), BadAnswer> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let first = lengths.next();
     let several = lengths.next().is_some();
+    // A list of lengths is legal where they are equal, but not everybody reads it so.
+    let plain = first.is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit) && !length.is_empty());
     let ambiguous = match parts.status {
         StatusCode::NO_CONTENT | StatusCode::SWITCHING_PROTOCOLS => {
             chunked || first.is_some_and(|length| length != "0")
@@ -48,7 +55,7 @@ pub(super) fn check_framing(parts: &Parts) -> Result<(), BadAnswer> {
         // A length with 304 is that of the answer to GET, and legal.
         _ => chunked && first.is_some(),
     };
-    if ambiguous || several { Err(BadAnswer::Framing) } else { Ok(()) }
+    if ambiguous || several || !plain { Err(BadAnswer::Framing) } else { Ok(()) }
 }
 
 /// Whether an answer is a stream of events that may be silent for long and never ends by itself.
@@ -63,8 +70,17 @@ pub(super) fn is_stream(headers: &HeaderMap) -> bool {
 
 impl ResponseFilter<'_> {
     pub(super) fn apply(&self, parts: &mut Parts) {
+        // Ours, whatever the application speaks: hyper makes it the browser's.
+        parts.version = Version::HTTP_11;
         let headers = &mut parts.headers;
         hop_by_hop::strip_response(headers);
+        if connection_bound::strip_challenges(headers) && !self.told_of_binding.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "upstream.connection-bound",
+                upstream = self.upstream,
+                "the application offers NTLM or Negotiate, which hold for a connection: such offers are left out"
+            );
+        }
         // It would lead browsers around the gateway.
         headers.remove(ALT_SVC);
         if headers.contains_key(SET_COOKIE) {

@@ -1,6 +1,8 @@
 use super::*;
 use http::Response;
 
+static TOLD: AtomicBool = AtomicBool::new(false);
+
 fn parts(fields: &[(&str, &str)]) -> Parts {
     let mut response = Response::builder();
     for (name, value) in fields {
@@ -11,7 +13,7 @@ fn parts(fields: &[(&str, &str)]) -> Parts {
 
 fn filter<'a>(prefix: Option<&'a Prefix>, authority: Option<&'a Authority>, authenticated: bool) -> ResponseFilter<'a> {
     let origin = PublicOrigin { scheme: Scheme::Https, host: Host::parse("wiki.example.com", Scheme::Https).unwrap() };
-    ResponseFilter { prefix, authority, authenticated, origin: Some(origin), upstream: "wiki" }
+    ResponseFilter { prefix, authority, authenticated, origin: Some(origin), upstream: "wiki", told_of_binding: &TOLD }
 }
 
 fn location(prefix: Option<&Prefix>, authority: Option<&Authority>, location: &str) -> String {
@@ -108,6 +110,9 @@ fn hp_20_ambiguous_framing_is_no_answer() {
     };
     assert!(!check(200, &[("content-length", "5"), ("transfer-encoding", "chunked")]));
     assert!(!check(200, &[("content-length", "5"), ("content-length", "5")]));
+    for length in ["6, 6", "+6", "6 ", "", "0x6"] {
+        assert!(!check(200, &[("content-length", length)]), "{length}");
+    }
     assert!(!check(204, &[("content-length", "5")]));
     assert!(!check(204, &[("transfer-encoding", "chunked")]));
     assert!(check(204, &[("content-length", "0")]));

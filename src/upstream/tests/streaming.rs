@@ -60,6 +60,35 @@ async fn a_hundred_continue_goes_end_to_end() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_refused_before_it_is_sent_is_not_asked_for() {
+    let (listener, address) = application().await;
+    let upstream = upstream(&settings(address));
+    let mut gateway = gateway(&upstream, Visitor::alice()).await;
+    let head = "POST / HTTP/1.1\r\nHost: wiki.example.com\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    send(&mut gateway.browser, head).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await;
+    send(&mut stream, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno").await;
+    assert!(read_until(&mut gateway.browser, "no").await.starts_with("HTTP/1.1 413"), "and not 100 before it");
+}
+
+#[tokio::test]
+async fn an_application_that_says_nothing_to_expect_gets_the_body_all_the_same() {
+    let (listener, address) = application().await;
+    let upstream = upstream(&settings(address));
+    let mut gateway = gateway(&upstream, Visitor::alice()).await;
+    let head = "POST / HTTP/1.1\r\nHost: wiki.example.com\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    send(&mut gateway.browser, head).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await;
+    assert_eq!(read_head(&mut gateway.browser).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    send(&mut gateway.browser, "hello").await;
+    assert_eq!(read_until(&mut stream, "hello").await, "hello");
+    send(&mut stream, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    assert!(read_until(&mut gateway.browser, "ok").await.starts_with("HTTP/1.1 200"), "our own version");
+}
+
+#[tokio::test]
 async fn announced_trailers_of_an_answer_arrive() {
     let (listener, address) = application().await;
     let upstream = upstream(&settings(address));

@@ -137,6 +137,10 @@ impl Targets {
             if !self.pass_host {
                 request.headers_mut().insert(HOST, endpoint.host().clone());
             }
+            if matches!(connection, Connection::Shared(_)) {
+                // Interim answers do not show there.
+                exchange.set_continued();
+            }
             let again = is_repeatable(&request, &connection, repeated).then(|| Repeat::of(&request));
             request = match (connection.send(request, pool.connector().scheme()).await, again) {
                 (Ok((response, carrier)), _) => {
