@@ -39,6 +39,7 @@ pub fn sessions(store: &Arc<dyn SessionStore>, clock: &Arc<dyn Clock>, key: u8) 
         outage_grace: Duration::from_secs(60),
         keys: vec![SealingKey::new([key; 32])],
         max_sessions_per_subject: 20,
+        cache: vestibule::session::settings::DEFAULT_CACHE,
     };
     let client = RegisteredClient { issuer: ISSUER.into(), client_id: CLIENT_ID.into() };
     let (namespace, clients) = ("https://wiki.example.com".to_owned(), [(host(), client)].into());

@@ -162,6 +162,7 @@ fn sessions() -> (Arc<Sessions>, Arc<MemoryStore>) {
         outage_grace: Duration::from_secs(60),
         keys: keys(),
         max_sessions_per_subject: 8,
+        cache: 1_000,
     };
     let client = RegisteredClient { issuer: ISSUER.to_owned(), client_id: "gateway".to_owned() };
     let clients = HashMap::from([(the_host().clone(), client)]);

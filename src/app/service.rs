@@ -13,9 +13,10 @@ use super::{Listeners, NotifySocket, Running, ServiceState, StartError, World, s
 use crate::clock::SystemClock;
 use crate::config::{Loaded, SystemEnvironment};
 use crate::entropy::SystemEntropy;
-use crate::gateway::settings::Settings;
+use crate::gateway::settings::{MemoryShare, Settings};
 use crate::server::Listener;
 use crate::server::settings::ListenAddress;
+use crate::session::settings::StoreSettings;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::audit_file::AuditFile;
 use crate::telemetry::line_queue::LineQueue;
@@ -163,6 +164,9 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             );
         }
     }
+    if let Some(memory) = settings.memory {
+        tell_of_memory(settings, memory);
+    }
     tell_of_addresses(settings.listen.knows_addresses());
     if !settings.session_keys_configured {
         tracing::info!(
@@ -170,6 +174,23 @@ fn announce(settings: &Settings, listeners: &Listeners) {
             "no session key is configured: one was made for this run; sessions end with the process"
         );
     }
+}
+
+/// Says what fits into the memory that there is.
+fn tell_of_memory(settings: &Settings, memory: MemoryShare) {
+    let sessions = match settings.session.store {
+        StoreSettings::Memory { max_sessions } => Some(max_sessions),
+        _ => None,
+    };
+    tracing::info!(
+        event = "limits.memory",
+        limit_bytes = memory.limit,
+        sessions,
+        opened_sessions = settings.session.cache,
+        connections = settings.listen.limits.connections,
+        "the memory of this process is limited: what is not configured is smaller than usual, so that full use stays under \
+         70 % of it"
+    );
 }
 
 /// Says whether the limits per address `apply`. Where nobody's word is believed, every address may be that of the

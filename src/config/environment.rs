@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
+use super::memory;
 use super::mounts;
 
 /// Larger files are no secrets, certificates or configurations of anybody's.
@@ -34,6 +36,11 @@ pub trait Environment {
     fn file(&self, path: &Path) -> io::Result<NamedFile> {
         read(path)
     }
+
+    /// The bytes of memory that the process may use at most, where the system says so.
+    fn memory_limit(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The environment and the file system of this process.
@@ -41,6 +48,15 @@ pub trait Environment {
 pub struct SystemEnvironment;
 
 impl Environment for SystemEnvironment {
+    /// As it was at the first question: a store cannot be made smaller while it is in use.
+    fn memory_limit(&self) -> Option<u64> {
+        static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+        *LIMIT.get_or_init(|| {
+            let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+            memory::limit_of(Path::new("/sys/fs/cgroup"), &groups)
+        })
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
@@ -80,6 +96,7 @@ pub(super) mod tests {
     pub(in crate::config) struct Fake {
         pub(in crate::config) variables: HashMap<String, String>,
         pub(in crate::config) files: HashMap<PathBuf, NamedFile>,
+        pub(in crate::config) memory_limit: Option<u64>,
     }
 
     impl Fake {
@@ -103,6 +120,10 @@ pub(super) mod tests {
     impl Environment for Fake {
         fn variable(&self, name: &str) -> Option<String> {
             self.variables.get(name).cloned()
+        }
+
+        fn memory_limit(&self) -> Option<u64> {
+            self.memory_limit
         }
 
         fn file(&self, path: &Path) -> io::Result<NamedFile> {

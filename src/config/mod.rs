@@ -23,6 +23,7 @@ mod keys;
 mod listen;
 mod listen_tls;
 mod log;
+mod memory;
 mod mounts;
 mod open_issuers;
 mod patterns;
@@ -178,7 +179,15 @@ fn check(text: &str, file: &Path, directory: &Path, environment: &dyn Environmen
     syntax_errors.iter().for_each(|error| reading.syntax_error(error));
     let settings = {
         let root = Section::open(&reading, document.get_ref(), "", 0..0, &keys::ROOT);
-        settings(&root)
+        let written = memory::Written {
+            sessions: is_written(document.get_ref(), &["session", "max_sessions"]),
+            connections: is_written(document.get_ref(), &["listen", "limits", "connections"]),
+        };
+        let mut settings = settings(&root);
+        if let (Some(settings), Some(limit)) = (&mut settings, reading.environment().memory_limit()) {
+            memory::fit(settings, written, limit);
+        }
+        settings
     };
     let (mut problems, warnings) = reading.finish();
     let Some(mut settings) = settings.filter(|_| problems.is_empty()) else {
@@ -196,6 +205,18 @@ fn check(text: &str, file: &Path, directory: &Path, environment: &dyn Environmen
         settings.session.keys.push(key);
     }
     Ok((settings, warnings))
+}
+
+/// Whether there is something under these keys.
+fn is_written(table: &DeTable<'_>, path: &[&str]) -> bool {
+    match path {
+        [key] => table.contains_key(*key),
+        [key, rest @ ..] => {
+            let inner = table.get(*key).and_then(|inner| inner.get_ref().as_table());
+            inner.is_some_and(|inner| is_written(inner, rest))
+        }
+        [] => false,
+    }
 }
 
 /// Reads every section; what is wrong has been reported, and then the result is of no use.
@@ -234,6 +255,7 @@ fn settings(root: &Section<'_>) -> Option<Settings> {
         session_keys_configured: !session.keys.is_empty(),
         session,
         cookie,
+        memory: None,
         providers,
         routes: read.into_iter().map(|route| route.settings).collect(),
         public_url: public_url?,

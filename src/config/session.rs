@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cookie::SameSite;
 use crate::gateway::settings::CookieSettings;
 use crate::secret::SealingKey;
-use crate::session::settings::{SessionSettings, StoreSettings};
+use crate::session::settings::{DEFAULT_CACHE, SessionSettings, StoreSettings};
 
 use super::keys::COOKIE;
 use super::section::Section;
@@ -28,6 +28,7 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
             outage_grace: OUTAGE_GRACE,
             keys: Vec::new(),
             max_sessions_per_subject: MAX_SESSIONS_PER_SUBJECT,
+            cache: DEFAULT_CACHE,
         };
         return (settings, CookieSettings::default());
     };
@@ -48,6 +49,7 @@ pub(super) fn session(section: Option<&Section<'_>>) -> (SessionSettings, Cookie
         outage_grace: section.duration_or_zero("outage_grace", OUTAGE_GRACE),
         keys: keys(section),
         max_sessions_per_subject: section.count("max_sessions_per_subject", MAX_SESSIONS_PER_SUBJECT, 1_000),
+        cache: DEFAULT_CACHE,
     };
     (settings, cookie(section))
 }

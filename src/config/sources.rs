@@ -107,6 +107,10 @@ impl Environment for Recording<'_> {
         self.inner.variable(name)
     }
 
+    fn memory_limit(&self) -> Option<u64> {
+        self.inner.memory_limit()
+    }
+
     fn file(&self, path: &Path) -> io::Result<NamedFile> {
         let read = self.inner.file(path);
         self.found.borrow_mut().insert(path.to_owned(), Found::of(&read));

@@ -144,6 +144,15 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// Whether `[session].keys` was written, or one key was made for this run.
     pub session_keys_configured: bool,
+    /// The limit of the system by which defaults are smaller than usual; none when there is none, or there is room.
+    pub memory: Option<MemoryShare>,
+}
+
+/// A limit of memory that the defaults had to be fitted into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryShare {
+    /// In bytes.
+    pub limit: u64,
 }
 
 impl Settings {

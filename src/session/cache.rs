@@ -13,9 +13,6 @@ use sha2::{Digest, Sha256};
 use super::opened::OpenedSession;
 use crate::origin::Host;
 
-/// How many sessions of ordinary size are kept open.
-pub(super) const DEFAULT_CAPACITY: u64 = 50_000;
-
 /// A session of this size weighs one; larger ones weigh more, so that they cannot fill the memory.
 const UNIT_BYTES: usize = 8 << 10;
 

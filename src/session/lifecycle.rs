@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use self::confirm::Hearing;
-use super::cache::{CacheKey, DEFAULT_CAPACITY, SessionCache};
+use super::cache::{CacheKey, SessionCache};
 use super::error::{EndReason, SessionError};
 use super::key_ring::{KeyRing, RingKey};
 use super::lifetime::{Verdict, store_expiry, touch_due, verdict};
@@ -123,7 +123,7 @@ impl Sessions {
             clock,
             entropy,
             store,
-            cache: SessionCache::new(DEFAULT_CAPACITY),
+            cache: SessionCache::new(settings.cache),
             registry: Registry::new(),
             hearing: Hearing::default(),
             passed: Mutex::default(),

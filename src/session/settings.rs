@@ -136,4 +136,9 @@ pub struct SessionSettings {
     pub keys: Vec<SealingKey>,
     /// Per subject and host; the oldest own one makes room.
     pub max_sessions_per_subject: usize,
+    /// How many sessions of ordinary size are kept open; taken up at start.
+    pub cache: u64,
 }
+
+/// How many sessions of ordinary size are kept open where there is room.
+pub const DEFAULT_CACHE: u64 = 50_000;

@@ -48,6 +48,7 @@ impl Scene {
             outage_grace: Duration::from_secs(60),
             keys: vec![SealingKey::new([1; 32])],
             max_sessions_per_subject: 3,
+            cache: crate::session::settings::DEFAULT_CACHE,
         };
         let (entropy, namespace) = (Arc::new(crate::entropy::SystemEntropy), "https://wiki.example.com".to_owned());
         let clients = std::collections::HashMap::new();

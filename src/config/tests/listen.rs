@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::server::settings::ListenAddress;
 use crate::server::settings::TlsVersion;
+use crate::session::settings::StoreSettings;
 use crate::telemetry::settings::{AuditSink, LogFormat, LogUser};
 
 fn with(lines: &str) -> String {
@@ -216,4 +217,27 @@ fn certificates_of_a_listener_come_with_their_keys() {
     assert!(error.to_string().contains("for a public_url that begins with https"), "{error}");
     let settings = good(&listen("h2c = true\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]")).settings;
     assert!(settings.listen.h2c && settings.listen.proxy_protocol && !settings.listen.reuse_port);
+}
+
+#[test]
+fn under_a_limit_of_memory_only_what_is_not_written_is_smaller() {
+    let read = |text: &str, limit: Option<u64>| {
+        let settings = read_with(text, &Fake { memory_limit: limit, ..fake() }).unwrap().settings;
+        let StoreSettings::Memory { max_sessions } = settings.session.store else { panic!() };
+        (max_sessions, settings.session.cache, settings.listen.limits.connections, settings.memory.is_some())
+    };
+    let (plain, usual) = (file("", "", ""), (100_000, 50_000, 10_000, false));
+    assert_eq!(read(&plain, None), usual);
+    assert_eq!(read(&plain, Some(4 << 30)), usual);
+    for limit in [64_u64 << 20, 128 << 20, 512 << 20, 2 << 30] {
+        let (sessions, cache, connections, told) = read(&plain, Some(limit));
+        let full = sessions as u64 * 4_800 + cache * 9_600 + connections as u64 * (64 << 10) + (24 << 20);
+        assert!(told && full <= limit / 100 * 70, "{limit}: {full}");
+        assert!(full > limit / 100 * 60, "{limit}: more would fit than {full}");
+    }
+    let written = file("[session]\nmax_sessions = 20_000\n[listen.limits]\nconnections = 1_000", "", "");
+    let (sessions, cache, connections, _) = read(&written, Some(256 << 20));
+    assert_eq!((sessions, connections), (20_000, 1_000));
+    assert!(cache < 1_000, "{cache}");
+    assert_eq!(read(&plain, Some(1 << 20)), (64, 64, 64, true));
 }

@@ -79,6 +79,7 @@ impl Replica {
             outage_grace: Duration::from_secs(60),
             keys: vec![SealingKey::new([7; 32])],
             max_sessions_per_subject: 100,
+            cache: crate::session::settings::DEFAULT_CACHE,
         };
         let client = RegisteredClient { issuer: ISSUER.into(), client_id: CLIENT.into() };
         let sessions = Sessions::new(

@@ -54,6 +54,7 @@ fn settings(keys: &[u8]) -> SessionSettings {
         outage_grace: Duration::from_secs(60),
         keys: keys.iter().map(|byte| SealingKey::new([*byte; 32])).collect(),
         max_sessions_per_subject: 3,
+        cache: crate::session::settings::DEFAULT_CACHE,
     }
 }
 

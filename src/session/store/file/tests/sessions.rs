@@ -27,6 +27,7 @@ fn sessions(clock: &Arc<TestClock>, store: &Arc<FileStore>) -> Arc<Sessions> {
         outage_grace: Duration::from_secs(60),
         keys: vec![SealingKey::new([1; 32])],
         max_sessions_per_subject: 10,
+        cache: crate::session::settings::DEFAULT_CACHE,
     };
     let client = RegisteredClient { issuer: identity("alice").issuer, client_id: "wiki".into() };
     let clients = HashMap::from([(wiki(), client)]);
